@@ -6,7 +6,7 @@ use core::fmt;
 ///
 /// Codes that must never be sent cannot be built: 0–999, the reserved 1004, the local values 1005, 1006 and
 /// 1015, the unassigned 1016–2999 and everything from 5000 up. What a peer's Close frame said, including "no
-/// code" (1005) and "no Close frame at all" (1006), is a `ReceivedClose`.
+/// code" (1005) and "no Close frame at all" (1006), is a [`ReceivedClose`](crate::connection::ReceivedClose).
 ///
 /// ```
 /// use sansocket::CloseCode;

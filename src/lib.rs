@@ -5,8 +5,18 @@
 extern crate alloc;
 
 mod close_code;
+mod config;
+pub mod connection;
+mod error;
+pub mod frame;
 pub mod handshake;
 mod role;
+mod simd;
+mod utf8;
 
 pub use close_code::{CloseCode, InvalidCloseCode};
+pub use config::{Config, Limits};
+pub use connection::{Message, MessageKind};
+pub use error::{Failure, ProtocolError, SendError};
 pub use role::Role;
+pub use utf8::Utf8Bytes;

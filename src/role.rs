@@ -26,7 +26,7 @@ impl Role {
     }
 
     /// Whether this end closes the transport first once both Close frames have passed, so that it is the one
-    /// to hold TIME_WAIT (RFC 6455 §7.1.1).
+    /// to hold `TIME_WAIT` (RFC 6455 §7.1.1).
     #[must_use]
     pub const fn closes_transport_first(self) -> bool {
         matches!(self, Role::Server)

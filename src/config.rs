@@ -1,0 +1,152 @@
+//! Every limit and every knob, with its default and what it costs.
+
+use core::time::Duration;
+
+/// What protects this end from its peer (RFC 6455 §10.4).
+///
+/// All limits are inclusive, and are checked before anything is allocated: a frame that claims more is refused from
+/// its header alone.
+///
+/// ```
+/// use sansocket::Limits;
+///
+/// let limits = Limits::default().max_message_len(1 << 20).max_frame_len(1 << 20);
+/// assert_eq!(Limits::default().message_len(), 16 << 20);
+/// assert_eq!(limits.message_len(), 1 << 20);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    max_message_len: usize,
+    max_frame_len: usize,
+    max_empty_fragments: u32,
+}
+
+impl Limits {
+    /// The largest message that is received, in octets of payload. Default: 16 MiB.
+    ///
+    /// A message that is not delivered from the read buffer costs up to this much memory, charged as its octets
+    /// arrive. Past it the connection is failed with 1009.
+    #[must_use]
+    pub const fn max_message_len(self, octets: usize) -> Self {
+        Self { max_message_len: octets, ..self }
+    }
+
+    /// The largest frame that is received, in octets of payload. Default: 16 MiB.
+    ///
+    /// Past it the connection is failed with 1009.
+    #[must_use]
+    pub const fn max_frame_len(self, octets: usize) -> Self {
+        Self { max_frame_len: octets, ..self }
+    }
+
+    /// How many fragments without payload may follow each other in a message. Default: 100,000.
+    ///
+    /// They cost time and no memory. Past it the connection is failed with 1008.
+    #[must_use]
+    pub const fn max_empty_fragments(self, fragments: u32) -> Self {
+        Self { max_empty_fragments: fragments, ..self }
+    }
+
+    /// The largest message that is received, in octets.
+    #[must_use]
+    pub const fn message_len(&self) -> usize {
+        self.max_message_len
+    }
+
+    /// The largest frame that is received, in octets.
+    #[must_use]
+    pub const fn frame_len(&self) -> usize {
+        self.max_frame_len
+    }
+
+    /// How many fragments without payload may follow each other.
+    #[must_use]
+    pub const fn empty_fragments(&self) -> u32 {
+        self.max_empty_fragments
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_message_len: 16 << 20, max_frame_len: 16 << 20, max_empty_fragments: 100_000 }
+    }
+}
+
+/// How this end behaves: limits, times and sizes.
+///
+/// ```
+/// use core::time::Duration;
+/// use sansocket::{Config, Limits};
+///
+/// let config = Config::default()
+///     .limits(Limits::default().max_message_len(64 << 10))
+///     .close_timeout(Duration::from_secs(3));
+/// # let _ = config;
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Config {
+    pub(crate) limits: Limits,
+    pub(crate) fragment_len: Option<usize>,
+    pub(crate) high_water_mark: usize,
+    pub(crate) close_timeout: Duration,
+}
+
+impl Config {
+    /// What protects this end from its peer.
+    #[must_use]
+    pub const fn limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// Splits messages with more payload than this, in octets, into fragments of it. Default: `None`, one frame per
+    /// message.
+    ///
+    /// Fragments let a Pong leave in the middle of a large message (RFC 6455 §5.4). Off by default because some peers
+    /// cannot put fragments together. Zero is taken as one.
+    #[must_use]
+    pub const fn fragment_len(self, octets: Option<usize>) -> Self {
+        Self { fragment_len: octets, ..self }
+    }
+
+    /// How much output may be queued before senders wait and received input is left alone, in octets of frames.
+    /// Default: 256 KiB, the replies to one full read.
+    ///
+    /// The queue never holds more than this, one message above it, and 16 KiB of Pongs. A sender that queues without
+    /// waiting gets [`SendError::QueueFull`](crate::SendError::QueueFull).
+    #[must_use]
+    pub const fn high_water_mark(self, octets: usize) -> Self {
+        Self { high_water_mark: octets, ..self }
+    }
+
+    /// How long the closing handshake may take, from the moment this end queues its Close frame. Default: 10 s.
+    ///
+    /// Past it the transport is dropped. A client waits as long again for a server that has answered with its Close
+    /// to close the transport (RFC 6455 §7.1.1).
+    #[must_use]
+    pub const fn close_timeout(self, timeout: Duration) -> Self {
+        Self { close_timeout: timeout, ..self }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            fragment_len: None,
+            high_water_mark: 256 << 10,
+            close_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// After this end has shut down its writing side it discards at most this many octets …
+pub(crate) const DRAIN_LEN: u64 = 4 << 20;
+/// … for at most this long, and then drops the transport.
+pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+/// While less output than this is queued every Ping is answered, in order; above it only the newest waits.
+pub(crate) const PONGS_IN_ORDER: usize = 16 << 10;
+/// Shared payloads up to this length are copied into the output, larger ones are queued as they are: gathering
+/// small ones would cost more than the copy.
+pub(crate) const COPY_UP_TO: usize = 16 << 10;

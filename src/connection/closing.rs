@@ -1,0 +1,336 @@
+//! The closing handshake and failing the connection, as one state machine: RFC 6455 §5.5.1, §7.
+
+use alloc::boxed::Box;
+use core::time::Duration;
+
+use super::event::{CloseReport, ClosedBy, ReceivedClose};
+use super::timers::{Timer, Timestamp};
+use crate::close_code::CloseCode;
+use crate::config::{DRAIN_LEN, DRAIN_TIMEOUT};
+use crate::error::{Failure, SendError};
+use crate::frame::CloseFrame;
+use crate::role::Role;
+
+/// What the driver has to do with the transport. Ask again after every call that changes the connection.
+///
+/// In every phase but `Drop` the end of the stream is told to
+/// [`Connection::end_of_stream`](super::Connection::end_of_stream). Octets that are read go to
+/// [`Connection::receive`](super::Connection::receive) in the phase `ReadWrite`; in the others they are thrown away
+/// and counted by [`Connection::discarded`](super::Connection::discarded).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransportPhase {
+    /// Read and write.
+    ReadWrite,
+    /// Write what is queued. Reading goes on as long as that waits, so that a peer that is writing itself comes to
+    /// read; what is read is discarded.
+    Flush,
+    /// Shut down the writing side (TCP FIN, after TLS `close_notify`), then call
+    /// [`Connection::write_side_shut_down`](super::Connection::write_side_shut_down).
+    ShutDown,
+    /// Read and discard until the peer ends the stream.
+    Discard,
+    /// Nothing is left to do: drop the transport.
+    Drop,
+}
+
+/// Where the connection stands between OPEN and CLOSED.
+///
+/// ```text
+///           close()                 Close received              output flushed
+///   Open ───────────────► CloseSent ────────────────► CloseReceived ──────────┐
+///    │ │    Close received                                ▲   server          │ client
+///    │ └──────────────────────────────────────────────────┘    │              ▼
+///    │                                                         │       AwaitingEnd
+///    │ fail, end of stream                                     ▼              │ end of stream, timeout
+///    └───────────────────► Failing ─────── flushed ──► ShuttingDown ◄─────────┘
+///                                                              │ write side shut down
+///                                                              ▼
+///                         Closed ◄── end of stream, limits ── Draining
+/// ```
+///
+/// A transport error or a timeout leads from everywhere to `Closed`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    /// Our Close is queued or sent; the peer's has not come.
+    CloseSent,
+    /// The peer's Close has come; ours is queued.
+    CloseReceived,
+    /// What is queued, a Close frame at its end if one is due, is still to be written.
+    Failing(Failure),
+    /// Both Close frames have passed, and the server is to close the transport.
+    AwaitingEnd,
+    ShuttingDown(Outcome),
+    /// Our writing side is shut down.
+    Draining(Outcome),
+    Closed(Outcome),
+}
+
+type Outcome = Result<(), Failure>;
+
+#[derive(Debug)]
+pub(crate) struct Closing {
+    role: Role,
+    state: State,
+    /// No more input can come.
+    stream_ended: bool,
+    close_timeout: Duration,
+    timer: Timer,
+    discarded: u64,
+    /// Boxed: a connection that is open has none.
+    frames: Option<Box<Frames>>,
+}
+
+/// The Close frames that have passed.
+#[derive(Debug)]
+struct Frames {
+    closed_by: ClosedBy,
+    sent: Option<Option<CloseCode>>,
+    received: ReceivedClose,
+    received_reason: Box<str>,
+}
+
+impl Closing {
+    pub(crate) fn new(role: Role, close_timeout: Duration) -> Self {
+        Self {
+            role,
+            state: State::Open,
+            stream_ended: false,
+            close_timeout,
+            timer: Timer::Off,
+            discarded: 0,
+            frames: None,
+        }
+    }
+
+    /// Whether a data frame or a Close of the caller's may still be queued.
+    #[inline]
+    pub(crate) fn may_send(&self) -> Result<(), SendError> {
+        match self.state {
+            State::Open => Ok(()),
+            // RFC 6455 §5.5.1: after Close, no more data frames.
+            State::CloseSent | State::CloseReceived | State::AwaitingEnd => Err(SendError::SendAfterClose),
+            State::ShuttingDown(Ok(())) | State::Draining(Ok(())) => Err(SendError::SendAfterClose),
+            _ => Err(SendError::Closed),
+        }
+    }
+
+    /// Whether received octets are still frames.
+    #[inline]
+    pub(crate) fn parses_input(&self) -> bool {
+        matches!(self.state, State::Open | State::CloseSent)
+    }
+
+    /// RFC 6455 §5.5.2: a Ping is answered unless a Close was received; having sent one is no excuse.
+    #[inline]
+    pub(crate) fn answers_pings(&self) -> bool {
+        self.parses_input()
+    }
+
+    pub(crate) fn phase(&self) -> TransportPhase {
+        match self.state {
+            State::Open | State::CloseSent => TransportPhase::ReadWrite,
+            State::CloseReceived | State::Failing(_) => TransportPhase::Flush,
+            State::ShuttingDown(_) => TransportPhase::ShutDown,
+            State::AwaitingEnd | State::Draining(_) => TransportPhase::Discard,
+            State::Closed(_) => TransportPhase::Drop,
+        }
+    }
+
+    /// Why the connection failed, or is failing.
+    #[inline]
+    pub(crate) fn failure(&self) -> Option<Failure> {
+        match self.state {
+            State::Failing(failure)
+            | State::ShuttingDown(Err(failure))
+            | State::Draining(Err(failure))
+            | State::Closed(Err(failure)) => Some(failure),
+            _ => None,
+        }
+    }
+
+    /// Our own Close frame has been queued: the first of the two.
+    pub(crate) fn close_queued(&mut self, code: Option<CloseCode>) {
+        debug_assert_eq!(self.state, State::Open);
+        self.state = State::CloseSent;
+        self.frames(ClosedBy::Local).sent = Some(code);
+        self.timer = Timer::Requested(self.close_timeout);
+    }
+
+    /// The peer's Close frame has come. Returns whether ours is to be queued as the answer.
+    #[must_use]
+    pub(crate) fn close_received(&mut self, close: &CloseFrame<'_>) -> bool {
+        debug_assert!(self.parses_input());
+        let answer = self.state == State::Open;
+        let frames = self.frames(ClosedBy::Remote);
+        frames.received = close.code().map_or(ReceivedClose::NoStatus, ReceivedClose::Code);
+        frames.received_reason = close.reason().into();
+        if answer {
+            // RFC 6455 §5.5.1: the answer echoes the code; an empty Close is answered with an empty one.
+            frames.sent = Some(close.code());
+            self.timer = Timer::Requested(self.close_timeout);
+        }
+        self.state = State::CloseReceived;
+        answer
+    }
+
+    /// The peer broke a rule. Returns whether a Close frame is to be queued.
+    #[must_use]
+    pub(crate) fn fail(&mut self, failure: Failure, code: CloseCode) -> bool {
+        match self.state {
+            State::Open => {
+                self.frames(ClosedBy::Local).sent = Some(Some(code));
+                self.enter_failing(failure);
+                true
+            }
+            // One Close a side, ever: the one we sent stands.
+            State::CloseSent => {
+                self.enter_failing(failure);
+                false
+            }
+            _ => false,
+        }
+    }
+
+    /// Everything that was queued has been written.
+    pub(crate) fn flushed(&mut self) {
+        match self.state {
+            State::CloseReceived if self.role.closes_transport_first() || self.stream_ended => {
+                self.shut_down(Ok(()));
+            }
+            // RFC 6455 §7.1.1: the client waits for the server to close the transport.
+            State::CloseReceived => {
+                self.state = State::AwaitingEnd;
+                self.timer = Timer::Requested(self.close_timeout);
+            }
+            State::Failing(failure) => self.shut_down(Err(failure)),
+            _ => {}
+        }
+    }
+
+    /// The peer has ended the stream.
+    pub(crate) fn end_of_stream(&mut self) {
+        if self.stream_ended {
+            return;
+        }
+        self.stream_ended = true;
+        match self.state {
+            // RFC 6455 §7.1.5: no Close frame came: 1006, and never success.
+            State::Open | State::CloseSent => {
+                self.frames(ClosedBy::Remote);
+                self.enter_failing(Failure::EndOfStream);
+            }
+            State::AwaitingEnd => self.shut_down(Ok(())),
+            State::Draining(outcome) => self.close(outcome),
+            State::CloseReceived | State::Failing(_) | State::ShuttingDown(_) | State::Closed(_) => {}
+        }
+    }
+
+    /// The driver has shut down our writing side.
+    pub(crate) fn write_side_shut_down(&mut self) {
+        if let State::ShuttingDown(outcome) = self.state {
+            if self.stream_ended {
+                self.close(outcome);
+            } else {
+                self.state = State::Draining(outcome);
+                self.timer = Timer::Requested(DRAIN_TIMEOUT);
+            }
+        }
+    }
+
+    /// Octets came that are no frames any more.
+    pub(crate) fn discard(&mut self, octets: usize) {
+        self.discarded = self.discarded.saturating_add(octets as u64);
+        if self.discarded > DRAIN_LEN
+            && let State::AwaitingEnd | State::Draining(_) = self.state
+        {
+            self.give_up();
+        }
+    }
+
+    /// The transport cannot be read or written any more.
+    pub(crate) fn transport_failed(&mut self) {
+        self.frames(ClosedBy::Remote);
+        match self.state {
+            State::Open | State::CloseSent | State::CloseReceived => self.close(Err(Failure::Transport)),
+            State::Failing(failure) => self.close(Err(failure)),
+            State::AwaitingEnd => self.close(Ok(())),
+            State::ShuttingDown(outcome) | State::Draining(outcome) => self.close(outcome),
+            State::Closed(_) => {}
+        }
+    }
+
+    /// The caller wants no closing handshake, or none any longer.
+    pub(crate) fn abort(&mut self) {
+        if let State::Open = self.state {
+            self.frames(ClosedBy::Local);
+            self.close(Err(Failure::Transport));
+        } else {
+            self.transport_failed();
+        }
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
+        self.timer.deadline()
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Timestamp) {
+        if self.timer.is_due(now) {
+            self.give_up();
+        }
+    }
+
+    /// How the connection ended; `None` as long as it has not.
+    pub(crate) fn report(&self) -> Option<CloseReport> {
+        let State::Closed(outcome) = self.state else { return None };
+        let frames = self.frames.as_ref()?;
+        Some(CloseReport {
+            closed_by: frames.closed_by,
+            received: frames.received,
+            received_reason: frames.received_reason.clone(),
+            sent: frames.sent,
+            clean: outcome.is_ok(),
+            failure: outcome.err(),
+        })
+    }
+
+    /// Waiting any longer is of no use.
+    fn give_up(&mut self) {
+        match self.state {
+            State::Open | State::Closed(_) => {}
+            State::CloseSent | State::CloseReceived => self.close(Err(Failure::CloseTimeout)),
+            State::Failing(failure) => self.close(Err(failure)),
+            // RFC 6455 §7.1.1: after a reasonable time the client may close first. Both Closes have passed.
+            State::AwaitingEnd => self.shut_down(Ok(())),
+            State::ShuttingDown(outcome) | State::Draining(outcome) => self.close(outcome),
+        }
+    }
+
+    fn enter_failing(&mut self, failure: Failure) {
+        self.state = State::Failing(failure);
+        self.timer = Timer::Requested(self.close_timeout);
+    }
+
+    fn shut_down(&mut self, outcome: Outcome) {
+        self.state = State::ShuttingDown(outcome);
+        self.timer = Timer::Requested(DRAIN_TIMEOUT);
+        self.discarded = 0;
+    }
+
+    fn close(&mut self, outcome: Outcome) {
+        self.state = State::Closed(outcome);
+        self.timer = Timer::Off;
+    }
+
+    /// What has passed, begun by this end if nothing had.
+    fn frames(&mut self, closed_by: ClosedBy) -> &mut Frames {
+        self.frames.get_or_insert_with(|| {
+            Box::new(Frames {
+                closed_by,
+                sent: None,
+                received: ReceivedClose::Abnormal,
+                received_reason: Box::default(),
+            })
+        })
+    }
+}

@@ -1,0 +1,300 @@
+//! What a connection tells its user, borrowed from where it lies or owned: RFC 6455 §5.6, §6.2.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use crate::close_code::CloseCode;
+use crate::frame::{CloseFrame, ControlOpcode};
+use crate::utf8::Utf8Bytes;
+
+/// What kind of message (RFC 6455 §5.6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MessageKind {
+    /// UTF-8 text.
+    Text,
+    /// Octets whose meaning is the application's.
+    Binary,
+}
+
+/// A message that owns its payload. Cloning shares it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Message {
+    /// A text message.
+    Text(Utf8Bytes),
+    /// A binary message.
+    Binary(Bytes),
+}
+
+impl Message {
+    /// A text message.
+    pub fn text(text: impl Into<Utf8Bytes>) -> Self {
+        Self::Text(text.into())
+    }
+
+    /// A binary message.
+    pub fn binary(payload: impl Into<Bytes>) -> Self {
+        Self::Binary(payload.into())
+    }
+
+    /// What kind of message it is.
+    #[must_use]
+    pub const fn kind(&self) -> MessageKind {
+        match self {
+            Self::Text(_) => MessageKind::Text,
+            Self::Binary(_) => MessageKind::Binary,
+        }
+    }
+
+    /// The payload, whatever the kind.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        match self {
+            Self::Text(text) => text.as_ref(),
+            Self::Binary(payload) => payload,
+        }
+    }
+
+    /// The text, or `None` when the message is binary.
+    #[must_use]
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Binary(_) => None,
+        }
+    }
+
+    /// The payload, whatever the kind, without a copy.
+    #[must_use]
+    pub fn into_payload(self) -> Bytes {
+        match self {
+            Self::Text(text) => text.into_bytes(),
+            Self::Binary(payload) => payload,
+        }
+    }
+}
+
+impl From<Utf8Bytes> for Message {
+    fn from(text: Utf8Bytes) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<String> for Message {
+    fn from(text: String) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl From<&str> for Message {
+    fn from(text: &str) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl From<Bytes> for Message {
+    fn from(payload: Bytes) -> Self {
+        Self::Binary(payload)
+    }
+}
+
+impl From<Vec<u8>> for Message {
+    fn from(payload: Vec<u8>) -> Self {
+        Self::Binary(payload.into())
+    }
+}
+
+/// A message to be sent: borrowed, and then copied into the output, or owned, and then queued without a copy when it
+/// is large.
+///
+/// Every sending method takes anything that turns into one: `&str`, `&[u8]`, `String`, `Vec<u8>`, [`Bytes`],
+/// [`Utf8Bytes`], [`Message`].
+#[derive(Debug, Clone)]
+pub struct OutgoingMessage<'a> {
+    pub(crate) kind: MessageKind,
+    pub(crate) payload: Payload<'a>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Payload<'a> {
+    Borrowed(&'a [u8]),
+    Shared(Bytes),
+}
+
+impl OutgoingMessage<'_> {
+    /// What kind of message it is.
+    #[must_use]
+    pub const fn kind(&self) -> MessageKind {
+        self.kind
+    }
+}
+
+impl<'a> From<&'a str> for OutgoingMessage<'a> {
+    fn from(text: &'a str) -> Self {
+        Self { kind: MessageKind::Text, payload: Payload::Borrowed(text.as_bytes()) }
+    }
+}
+
+impl<'a> From<&'a String> for OutgoingMessage<'a> {
+    fn from(text: &'a String) -> Self {
+        Self::from(text.as_str())
+    }
+}
+
+impl<'a> From<&'a [u8]> for OutgoingMessage<'a> {
+    fn from(payload: &'a [u8]) -> Self {
+        Self { kind: MessageKind::Binary, payload: Payload::Borrowed(payload) }
+    }
+}
+
+impl<'a, const N: usize> From<&'a [u8; N]> for OutgoingMessage<'a> {
+    fn from(payload: &'a [u8; N]) -> Self {
+        Self::from(payload.as_slice())
+    }
+}
+
+impl<'a> From<&'a Vec<u8>> for OutgoingMessage<'a> {
+    fn from(payload: &'a Vec<u8>) -> Self {
+        Self::from(payload.as_slice())
+    }
+}
+
+impl From<Message> for OutgoingMessage<'_> {
+    fn from(message: Message) -> Self {
+        Self { kind: message.kind(), payload: Payload::Shared(message.into_payload()) }
+    }
+}
+
+/// Owned payloads are messages first.
+macro_rules! from_owned {
+    ($($owned:ty)*) => {$(
+        impl From<$owned> for OutgoingMessage<'_> {
+            fn from(payload: $owned) -> Self {
+                Message::from(payload).into()
+            }
+        }
+    )*};
+}
+
+from_owned!(Utf8Bytes String Bytes Vec<u8>);
+
+impl From<&Message> for OutgoingMessage<'_> {
+    fn from(message: &Message) -> Self {
+        message.clone().into()
+    }
+}
+
+/// What was received, borrowed from where it lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// A whole text message.
+    Text(&'a str),
+    /// A whole binary message.
+    Binary(&'a [u8]),
+    /// A Ping; its Pong has been queued (RFC 6455 §5.5.2).
+    Ping(&'a [u8]),
+    /// A Pong, asked for or not (RFC 6455 §5.5.3).
+    Pong(&'a [u8]),
+    /// The peer's Close frame; ours has been queued. No event follows.
+    Close(CloseFrame<'a>),
+}
+
+/// Where an event lies, as a plain value: [`Connection::event`](super::Connection::event) borrows it from there.
+///
+/// It is good until the next call of [`Connection::receive`](super::Connection::receive).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "an event that is not looked at is lost"]
+pub struct Located {
+    pub(crate) kind: EventKind,
+    pub(crate) place: Place,
+}
+
+impl Located {
+    /// The kind of message this is, or `None` for a control frame.
+    #[must_use]
+    pub const fn message_kind(&self) -> Option<MessageKind> {
+        match self.kind {
+            EventKind::Message(kind) => Some(kind),
+            EventKind::Control(_) => None,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EventKind {
+    Message(MessageKind),
+    Control(ControlOpcode),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In the input that was given to `receive`, from `start` to `end`.
+    Input { start: usize, end: usize },
+    /// Assembled from fragments or pieces.
+    Assembled,
+    /// In the buffer for control frames that came in pieces.
+    Control,
+}
+
+/// How far `receive` came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "consumed octets must not be offered again"]
+pub struct Received {
+    /// How many octets of the input are done with. Once the event has been looked at they must not be offered again.
+    pub consumed: usize,
+    /// What was received; `None` when there is nothing until more input comes.
+    pub event: Option<Located>,
+}
+
+/// What the peer's Close frame said (RFC 6455 §7.1.5, §7.1.6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReceivedClose {
+    /// It had this status code.
+    Code(CloseCode),
+    /// It had none (1005).
+    NoStatus,
+    /// No Close frame came (1006).
+    #[default]
+    Abnormal,
+}
+
+impl ReceivedClose {
+    /// The number by which RFC 6455 §7.1.5 names it: the code received, 1005 or 1006.
+    #[must_use]
+    pub const fn number(self) -> u16 {
+        match self {
+            Self::Code(code) => code.get(),
+            Self::NoStatus => 1005,
+            Self::Abnormal => 1006,
+        }
+    }
+}
+
+/// Which end began to close.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClosedBy {
+    /// This end sent the first Close frame, or failed the connection.
+    Local,
+    /// The peer did, or the transport ended.
+    Remote,
+}
+
+/// How a connection ended (RFC 6455 §7.1.4 to §7.1.6).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CloseReport {
+    /// Which end began.
+    pub closed_by: ClosedBy,
+    /// What the peer's Close frame said.
+    pub received: ReceivedClose,
+    /// The reason in the peer's Close frame; empty if there was none.
+    pub received_reason: Box<str>,
+    /// The status code in this end's Close frame: `None` if it sent no Close frame, `Some(None)` if that was empty.
+    pub sent: Option<Option<CloseCode>>,
+    /// Whether both Close frames passed before the transport ended.
+    pub clean: bool,
+    /// Why it was not clean.
+    pub failure: Option<crate::error::Failure>,
+}

@@ -1,0 +1,154 @@
+//! The message that is being received: fragments, limits, text: RFC 6455 §5.4, §5.6, §10.4.
+
+use alloc::vec::Vec;
+use core::mem;
+
+use bytes::Bytes;
+
+use super::event::MessageKind;
+use crate::config::Limits;
+use crate::error::ProtocolError;
+use crate::frame::MaskingKey;
+use crate::utf8::Utf8Validator;
+
+/// A message whose octets are collected as they arrive, unmasked and validated on the way.
+///
+/// Only messages that do not lie whole in the input come here. Memory is charged as octets arrive, never for what a
+/// header claims.
+#[derive(Debug)]
+pub(super) struct Assembly {
+    kind: MessageKind,
+    text: Utf8Validator,
+    payload: Vec<u8>,
+    /// How much of `payload` has been unmasked and validated: what is behind was read straight into it.
+    judged: usize,
+    empty_fragments: u32,
+    /// The payload has been delivered: it stays until the next call of `receive`.
+    delivered: bool,
+}
+
+impl Default for Assembly {
+    fn default() -> Self {
+        Self {
+            kind: MessageKind::Binary,
+            text: Utf8Validator::new(),
+            payload: Vec::new(),
+            judged: 0,
+            empty_fragments: 0,
+            delivered: false,
+        }
+    }
+}
+
+impl Assembly {
+    pub(super) fn begin(&mut self, kind: MessageKind) {
+        debug_assert!(self.payload.is_empty());
+        self.kind = kind;
+        self.text = Utf8Validator::new();
+        self.empty_fragments = 0;
+    }
+
+    pub(super) fn kind(&self) -> MessageKind {
+        self.kind
+    }
+
+    pub(super) fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    /// How many octets there are.
+    pub(super) fn len(&self) -> usize {
+        self.payload.len()
+    }
+
+    /// Takes note of a fragment's length: endless ones without payload must not keep a message open (RFC 6455 §10.4).
+    pub(super) fn count_fragment(
+        &mut self,
+        payload_len: usize,
+        limits: &Limits,
+    ) -> Result<(), ProtocolError> {
+        self.empty_fragments = if payload_len == 0 { self.empty_fragments + 1 } else { 0 };
+        if self.empty_fragments > limits.empty_fragments() {
+            return Err(ProtocolError::TooManyEmptyFragments);
+        }
+        Ok(())
+    }
+
+    /// Takes the next octets of the payload, masked with `key`.
+    pub(super) fn append(&mut self, octets: &[u8], key: Option<MaskingKey>) -> Result<(), ProtocolError> {
+        debug_assert_eq!(self.judged, self.payload.len());
+        self.payload.extend_from_slice(octets);
+        self.judge(key)
+    }
+
+    /// How many octets were read straight into the payload and not yet judged.
+    pub(super) fn unjudged(&self) -> usize {
+        self.payload.len() - self.judged
+    }
+
+    /// Unmasks and validates what has been added, at the first bad octet (RFC 6455 §8.1).
+    pub(super) fn judge(&mut self, key: Option<MaskingKey>) -> Result<(), ProtocolError> {
+        let added = &mut self.payload[self.judged..];
+        if let Some(key) = key {
+            key.mask(added);
+        }
+        if self.kind == MessageKind::Text {
+            self.text.push(added).map_err(|_| ProtocolError::InvalidUtf8)?;
+        }
+        self.judged = self.payload.len();
+        Ok(())
+    }
+
+    /// The last fragment has come whole.
+    pub(super) fn finish(&mut self) -> Result<MessageKind, ProtocolError> {
+        if self.kind == MessageKind::Text {
+            // RFC 6455 §8.1: a message must not end inside a code point.
+            self.text.finish().map_err(|_| ProtocolError::InvalidUtf8)?;
+        }
+        self.delivered = true;
+        Ok(self.kind)
+    }
+
+    /// Makes room for octets that are read straight into the payload, as many as `missing` but no more than what has
+    /// arrived justifies, and hands it out.
+    pub(super) fn destination(&mut self, missing: usize) -> (&mut Vec<u8>, usize) {
+        let justified =
+            self.payload.len().saturating_mul(4).max(self.payload.capacity() - self.payload.len());
+        let len = missing.min(justified);
+        self.payload.reserve_exact(len);
+        (&mut self.payload, len)
+    }
+
+    /// Frees a delivered message's payload, keeping the buffer for the next one.
+    #[inline]
+    pub(super) fn clear_delivered(&mut self) {
+        if self.delivered {
+            self.delivered = false;
+            self.payload.clear();
+            self.judged = 0;
+        }
+    }
+
+    /// Takes a delivered message's payload, with no memory beyond its length.
+    pub(super) fn take(&mut self) -> Bytes {
+        debug_assert!(self.delivered);
+        self.judged = 0;
+        let slack = self.payload.capacity() - self.payload.len();
+        if slack > self.payload.len() / 8 {
+            let exact = Bytes::copy_from_slice(&self.payload);
+            self.payload.clear();
+            exact
+        } else {
+            Bytes::from(mem::take(&mut self.payload))
+        }
+    }
+
+    /// Frees the buffer when nothing is in it.
+    pub(super) fn release(&mut self) {
+        if self.payload.is_empty() || self.delivered {
+            self.payload = Vec::new();
+            self.judged = 0;
+            self.delivered = false;
+        }
+    }
+}

@@ -1,0 +1,369 @@
+//! One WebSocket connection without I/O, clock or runtime: RFC 6455 §5.4, §5.5, §6, §7.
+//!
+//! [`Connection`] takes the octets that somebody read and gives events; it takes messages and gives the octets that
+//! somebody is to write. Both roles are the same code. What the opening handshake negotiated comes in as a plain
+//! value; where the transport stands goes out as one ([`TransportPhase`]), and so do deadlines ([`Timestamp`]).
+//!
+//! ```text
+//!  transport ──read──► receive(input) ──► Located ──► event()/take() ──► application
+//!                          │ Pong, Close, failure: values handed over to the sending side
+//!                          ▼
+//!  transport ◄─write── slices()/advance() ◄── queued frames ◄── send(), ping(), close()
+//! ```
+//!
+//! # Driving it
+//!
+//! ```
+//! use sansocket::connection::{Connection, Event, TransportPhase};
+//! use sansocket::Config;
+//!
+//! let mut connection = Connection::server(&Config::default());
+//!
+//! // A client's "Hello", as it was read from the transport.
+//! let mut input = [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
+//! let received = connection.receive(&mut input)?;
+//! let event = connection.event(received.event.unwrap(), &input);
+//! assert_eq!(event, Event::Text("Hello"));
+//! assert_eq!(received.consumed, input.len());
+//!
+//! connection.send("Hello yourself")?;
+//! let mut slices = [&[][..]; 4];
+//! let filled = connection.slices(&mut slices);
+//! assert_eq!(slices[..filled].concat(), b"\x81\x0eHello yourself");
+//! connection.advance(16);
+//! assert_eq!(connection.phase(), TransportPhase::ReadWrite);
+//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! ```
+
+mod closing;
+mod event;
+mod keys;
+mod message;
+mod output;
+mod receive;
+mod send;
+mod timers;
+
+use alloc::vec::Vec;
+
+use crate::config::Config;
+use crate::error::{Failure, SendError};
+use crate::frame::{CloseFrame, ControlOpcode, MAX_CONTROL_PAYLOAD_LEN};
+use crate::role::Role;
+
+pub use closing::TransportPhase;
+pub use event::{
+    CloseReport, ClosedBy, Event, Located, Message, MessageKind, OutgoingMessage, Received, ReceivedClose,
+};
+pub(crate) use event::EventKind;
+pub use keys::KeySource;
+pub(crate) use receive::ReceivePath;
+pub(crate) use send::{Encoder, Outbox};
+pub use send::{Fin, Fragment};
+pub use timers::Timestamp;
+
+/// One connection, from the end of the opening handshake to the end of the transport.
+///
+/// It does no I/O. A driver reads into a buffer of its own and calls [`receive`](Self::receive) for one event after
+/// the other, writes what [`slices`](Self::slices) gives, does what [`phase`](Self::phase) says with the transport,
+/// and calls [`handle_timeout`](Self::handle_timeout) when [`next_deadline`](Self::next_deadline) has come.
+///
+/// An idle connection holds no buffer.
+#[derive(Debug)]
+pub struct Connection {
+    pub(crate) receive: ReceivePath,
+    pub(crate) encoder: Encoder,
+    pub(crate) outbox: Outbox,
+}
+
+impl Connection {
+    /// The server's end of a connection whose opening handshake is done.
+    #[must_use]
+    pub fn server(config: &Config) -> Self {
+        Self::new(Role::Server, config, KeySource::never())
+    }
+
+    /// The client's end of a connection whose opening handshake is done, with masking-keys from `keys`.
+    #[must_use]
+    pub fn client(config: &Config, keys: KeySource) -> Self {
+        Self::new(Role::Client, config, keys)
+    }
+
+    fn new(role: Role, config: &Config, keys: KeySource) -> Self {
+        Self {
+            receive: ReceivePath::new(role, &config.limits),
+            encoder: Encoder::new(config),
+            outbox: Outbox::new(role, config, keys),
+        }
+    }
+
+    /// Takes octets from the transport until there is an event, or until more are needed.
+    ///
+    /// `input` is what was read and has not been consumed. Its payloads are unmasked where they lie. When the event has
+    /// been looked at, drop the first [`consumed`](Received::consumed) octets and call again, until there is no event:
+    /// then at most 13 octets, the beginning of a header, are left and must be offered again with what follows them.
+    /// How the input is cut makes no difference to the events or to the output.
+    ///
+    /// A Ping's Pong and the answer to a Close are queued before this returns: see what [`slices`](Self::slices) has
+    /// after each call, and [`phase`](Self::phase) after a Close. After the peer's Close everything is consumed and
+    /// nothing is an event.
+    ///
+    /// # Errors
+    ///
+    /// The same for ever once the connection has failed. A Close frame with the right code has been queued: go on by
+    /// [`phase`](Self::phase).
+    #[inline]
+    pub fn receive(&mut self, input: &mut [u8]) -> Result<Received, Failure> {
+        receive(&mut self.receive, &mut self.outbox, input)
+    }
+
+    /// The event at a location: `input` is what was given to the call of [`receive`](Self::receive) that returned it.
+    ///
+    /// # Panics
+    ///
+    /// If `input` is shorter than it was.
+    #[must_use]
+    pub fn event<'a>(&'a self, located: Located, input: &'a [u8]) -> Event<'a> {
+        event(&self.receive, located, input)
+    }
+
+    /// The message at a location, with a payload of its own; `None` for a control frame. A small payload is copied,
+    /// exactly; a large one that was assembled is moved.
+    ///
+    /// # Panics
+    ///
+    /// If `input` is shorter than it was.
+    #[must_use]
+    pub fn take(&mut self, located: Located, input: &[u8]) -> Option<Message> {
+        located.message_kind().map(|kind| self.receive.take(kind, located.place, input))
+    }
+
+    /// Where the payload of a large frame is to be read to, and how many octets it may get there: while
+    /// [`missing`](Self::missing) is large, reading into its place saves the copy out of the read buffer.
+    ///
+    /// `None` between frames. Append no more than the given number of octets, then call [`receive`](Self::receive) with
+    /// what input there is, possibly none. The number grows with what has arrived, not with what the frame claims, and
+    /// is zero at first.
+    pub fn destination(&mut self) -> Option<(&mut Vec<u8>, usize)> {
+        self.receive.destination()
+    }
+
+    /// How many octets of the frame that is being received are missing; zero between frames.
+    #[must_use]
+    pub fn missing(&self) -> usize {
+        self.receive.missing()
+    }
+
+    /// Answers the Pings in `input`, octets read and not yet consumed, that stand behind messages nobody has received
+    /// yet: for a driver that reads while it cannot deliver. They are not answered again (RFC 6455 §5.5.2).
+    pub fn answer_pings_ahead(&mut self, input: &[u8]) {
+        answer_pings_ahead(&mut self.receive, &mut self.outbox, input);
+    }
+
+    /// Queues a message, in fragments if [`Config::fragment_len`] says so.
+    ///
+    /// # Errors
+    ///
+    /// Nothing has been queued: see [`SendError`].
+    #[inline]
+    pub fn send<'a>(&mut self, message: impl Into<OutgoingMessage<'a>>) -> Result<(), SendError> {
+        self.encoder.send(message.into(), &mut self.outbox)
+    }
+
+    /// Queues a piece of a message. Until the last one no other message can be sent; control frames can.
+    ///
+    /// # Errors
+    ///
+    /// Nothing has been queued: see [`SendError`].
+    pub fn send_fragment(&mut self, fragment: Fragment<'_>, fin: Fin) -> Result<(), SendError> {
+        self.encoder.send_fragment(fragment, fin, &mut self.outbox)
+    }
+
+    /// Queues a Ping with up to 125 octets of payload (RFC 6455 §5.5.2).
+    ///
+    /// # Errors
+    ///
+    /// Nothing has been queued: see [`SendError`].
+    pub fn ping(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        self.outbox.ping(payload)
+    }
+
+    /// Queues a Pong that nobody asked for, a one-way heartbeat (RFC 6455 §5.5.3). Pings are answered without it.
+    ///
+    /// # Errors
+    ///
+    /// Nothing has been queued: see [`SendError`].
+    pub fn pong(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        self.outbox.pong(payload)
+    }
+
+    /// Begins the closing handshake: a Close frame behind what is queued (RFC 6455 §7.1.2). Messages that arrive before
+    /// the peer's Close are still events.
+    ///
+    /// # Errors
+    ///
+    /// Nothing has been queued: see [`SendError`].
+    pub fn close(&mut self, close: &CloseFrame<'_>) -> Result<(), SendError> {
+        self.outbox.close(close)
+    }
+
+    /// Gives the connection up: what is queued is dropped, and the phase is [`TransportPhase::Drop`].
+    pub fn abort(&mut self) {
+        self.outbox.abort();
+    }
+
+    /// What the driver has to do with the transport now.
+    #[must_use]
+    #[inline]
+    pub fn phase(&self) -> TransportPhase {
+        self.outbox.closing.phase()
+    }
+
+    /// The queued octets, in order, as up to `slices.len()` slices. Returns how many there are; zero if nothing is queued.
+    pub fn slices<'a>(&'a mut self, slices: &mut [&'a [u8]]) -> usize {
+        self.outbox.output.slices(slices)
+    }
+
+    /// Says that the transport took the first `octets` of what [`slices`](Self::slices) gave.
+    ///
+    /// # Panics
+    ///
+    /// If that is more than is queued.
+    pub fn advance(&mut self, octets: usize) {
+        self.outbox.advance(octets);
+    }
+
+    /// How many octets are queued, frame headers included.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.outbox.output.len()
+    }
+
+    /// Whether [`Config::high_water_mark`] is reached: senders are to wait, and received input is to be left alone.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.outbox.is_full()
+    }
+
+    /// Says that the transport came to its end: no more can be read.
+    pub fn end_of_stream(&mut self) {
+        self.outbox.end_of_stream();
+    }
+
+    /// Says that the transport failed: no more can be read or written.
+    pub fn transport_failed(&mut self) {
+        self.outbox.transport_failed();
+    }
+
+    /// Says that the writing side was shut down, as [`TransportPhase::ShutDown`] asked.
+    pub fn write_side_shut_down(&mut self) {
+        self.outbox.closing.write_side_shut_down();
+    }
+
+    /// Says that this many octets were read and thrown away, outside [`TransportPhase::ReadWrite`].
+    pub fn discarded(&mut self, octets: usize) {
+        self.outbox.closing.discard(octets);
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called at the latest; [`Timestamp::ORIGIN`] means at once.
+    /// Ask again after every call that changes the connection.
+    #[must_use]
+    #[inline]
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.outbox.closing.next_deadline()
+    }
+
+    /// Does what is due at `now`. Calling it early or often does no harm.
+    pub fn handle_timeout(&mut self, now: Timestamp) {
+        self.outbox.handle_timeout(now);
+    }
+
+    /// Why the connection failed, if it did.
+    #[must_use]
+    pub fn failure(&self) -> Option<Failure> {
+        self.outbox.closing.failure()
+    }
+
+    /// How the connection ended; `None` until the phase is [`TransportPhase::Drop`].
+    #[must_use]
+    pub fn close_report(&self) -> Option<CloseReport> {
+        self.outbox.closing.report()
+    }
+
+    /// Frees what an idle connection does not need: call it when the transport has nothing to read.
+    ///
+    /// Returns the output buffer, if nothing is queued, so that a pool can have it.
+    pub fn release_buffers(&mut self) -> Option<Vec<u8>> {
+        self.receive.release_buffers();
+        self.outbox.output.take_buffer()
+    }
+
+    /// Lends a buffer for output, all of whose octets may be overwritten. Without it, one is allocated as needed.
+    pub fn lend_output_buffer(&mut self, buffer: Vec<u8>) {
+        self.outbox.output.lend_buffer(buffer);
+    }
+}
+
+/// [`Connection::receive`], for when the two paths stand apart.
+#[inline]
+pub(crate) fn receive(
+    receive: &mut ReceivePath,
+    outbox: &mut Outbox,
+    input: &mut [u8],
+) -> Result<Received, Failure> {
+    if !outbox.closing.parses_input() {
+        return match outbox.closing.failure() {
+            Some(failure) => Err(failure),
+            None => Ok(Received { consumed: input.len(), event: None }),
+        };
+    }
+    let received = receive.receive(input).map_err(|error| {
+        outbox.fail(error);
+        Failure::Protocol(error)
+    })?;
+    if let Some(located @ Located { kind: EventKind::Control(opcode), .. }) = received.event {
+        let payload = receive.payload(located, input);
+        match opcode {
+            ControlOpcode::Ping => {
+                // Copied: whether it is owed is for the parse state to say.
+                let mut pong = [0; MAX_CONTROL_PAYLOAD_LEN];
+                let pong = &mut pong[..payload.len()];
+                pong.copy_from_slice(payload);
+                if receive.owes_pong() {
+                    outbox.answer_ping(pong);
+                }
+            }
+            ControlOpcode::Pong => {}
+            ControlOpcode::Close => {
+                // The receive path has decoded it once to judge it.
+                if let Ok(close) = CloseFrame::decode(payload) {
+                    outbox.close_received(&close);
+                }
+            }
+        }
+    }
+    Ok(received)
+}
+
+/// [`Connection::event`], for when the two paths stand apart.
+#[inline]
+pub(crate) fn event<'a>(receive: &'a ReceivePath, located: Located, input: &'a [u8]) -> Event<'a> {
+    let payload = receive.payload(located, input);
+    match located.kind {
+        EventKind::Message(MessageKind::Text) => Event::Text(receive::text(payload)),
+        EventKind::Message(MessageKind::Binary) => Event::Binary(payload),
+        EventKind::Control(ControlOpcode::Ping) => Event::Ping(payload),
+        EventKind::Control(ControlOpcode::Pong) => Event::Pong(payload),
+        EventKind::Control(ControlOpcode::Close) => {
+            Event::Close(CloseFrame::decode(payload).unwrap_or(CloseFrame::EMPTY))
+        }
+    }
+}
+
+/// [`Connection::answer_pings_ahead`], for when the two paths stand apart.
+pub(crate) fn answer_pings_ahead(receive: &mut ReceivePath, outbox: &mut Outbox, input: &[u8]) {
+    let mut payload = [0; MAX_CONTROL_PAYLOAD_LEN];
+    while let Some(len) = receive.next_ping_ahead(input, &mut payload) {
+        outbox.answer_ping(&payload[..len]);
+    }
+}

@@ -1,0 +1,361 @@
+//! Queued output: octets copied in order, with large payloads left where they are.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::mem;
+
+use bytes::{Buf, Bytes};
+
+use crate::config::COPY_UP_TO;
+use crate::frame::{FrameHeader, MAX_HEADER_LEN, MaskingKey};
+
+/// Frames on their way to the transport, in the order in which they were appended.
+///
+/// ```text
+///  buffer   ░░░░ written ░░░░│ header payload header │ header payload …  │ free
+///                            start                   at                  end
+///  shared                                            └─ a payload above 16 KiB, not copied
+/// ```
+///
+/// A client's shared payload is masked a piece at a time, as it is written.
+#[derive(Debug, Default)]
+pub(crate) struct Output {
+    /// Initialised throughout; `start..end` is queued.
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    shared: VecDeque<Shared>,
+    shared_len: usize,
+    /// The buffer of the last masked piece, for the next one.
+    spare: Vec<u8>,
+    /// Where some frame's header lies in `buffer`: from there the next frame boundaries are found.
+    frame_at: usize,
+    /// Octets appended and written since the beginning, without the Pongs that went ahead.
+    appended: u64,
+    written: u64,
+}
+
+/// A payload that stands between the octets of `buffer`.
+#[derive(Debug)]
+struct Shared {
+    /// It comes before the octet of `buffer` at this index.
+    at: usize,
+    /// What is left of it, behind `piece`.
+    payload: Bytes,
+    /// What `payload` is still to be masked with.
+    masking_key: Option<MaskingKey>,
+    /// Of a masked payload, what is ready to be written, from `piece_start`.
+    piece: Vec<u8>,
+    piece_start: usize,
+    /// The length of a Pong that was put ahead of what was queued before it; zero for a payload.
+    pong_len: usize,
+}
+
+impl Output {
+    /// How many octets are queued.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.end - self.start + self.shared_len
+    }
+
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Octets appended since the beginning: once [`written`](Self::written) is as much, what was appended last is out.
+    pub(crate) fn appended(&self) -> u64 {
+        self.appended
+    }
+
+    pub(crate) fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Appends a frame whose payload is copied, masked in the same pass if it has a key.
+    #[inline]
+    pub(crate) fn push_copied(&mut self, header: &FrameHeader, payload: &[u8]) {
+        let encoded = header.encode();
+        let head = encoded.as_slice();
+        let len = head.len() + payload.len();
+        let room = self.room(len);
+        let (to_head, to_payload) = room.split_at_mut(head.len());
+        to_head.copy_from_slice(head);
+        match header.masking_key() {
+            Some(key) => key.mask_copy(to_payload, payload),
+            None => to_payload.copy_from_slice(payload),
+        }
+        self.end += len;
+        self.appended += len as u64;
+    }
+
+    /// Appends a frame whose payload stays where it is; one with a key is masked as it is written.
+    pub(crate) fn push_shared(&mut self, header: &FrameHeader, payload: Bytes) {
+        if payload.len() <= COPY_UP_TO {
+            return self.push_copied(header, &payload);
+        }
+        self.push_head(header);
+        self.append_shared(payload, header.masking_key());
+    }
+
+    /// Appends a frame whose payload the caller keeps: a large one is copied once, exactly.
+    pub(crate) fn push_borrowed(&mut self, header: &FrameHeader, payload: &[u8]) {
+        if payload.len() <= COPY_UP_TO {
+            return self.push_copied(header, payload);
+        }
+        self.push_head(header);
+        let payload = match header.masking_key() {
+            Some(key) => {
+                let mut masked = alloc::vec![0; payload.len()];
+                key.mask_copy(&mut masked, payload);
+                Bytes::from(masked)
+            }
+            None => Bytes::copy_from_slice(payload),
+        };
+        self.append_shared(payload, None);
+    }
+
+    /// Puts a Pong at the next frame boundary, ahead of what else is queued. One that waits there already and has not
+    /// begun to leave is replaced: only the newest is owed an answer (RFC 6455 §5.5.3).
+    pub(crate) fn push_pong_ahead(&mut self, header: &FrameHeader, payload: &[u8]) {
+        let mut frame = Vec::with_capacity(MAX_HEADER_LEN + payload.len());
+        frame.extend_from_slice(header.encode().as_slice());
+        let head_len = frame.len();
+        frame.extend_from_slice(payload);
+        if let Some(key) = header.masking_key() {
+            key.mask(&mut frame[head_len..]);
+        }
+        let len = frame.len();
+        let frame = Bytes::from(frame);
+
+        if let Some(waiting) = self.shared.iter_mut().find(|shared| shared.is_whole_pong()) {
+            self.shared_len = self.shared_len - waiting.payload.len() + len;
+            waiting.pong_len = len;
+            waiting.payload = frame;
+            return;
+        }
+        let boundary = self.frame_boundary();
+        // What stands at the boundary already belongs to the frame before it.
+        let index = self.shared.partition_point(|shared| shared.at <= boundary);
+        self.shared.insert(index, Shared { pong_len: len, ..Shared::new(boundary, frame, None) });
+        self.shared_len += len;
+    }
+
+    /// The queued octets as slices, in order: as many as `slices` holds. Returns how many it filled.
+    ///
+    /// A masked payload ends them early; ask again after [`advance`](Self::advance).
+    pub(crate) fn slices<'a>(&'a mut self, slices: &mut [&'a [u8]]) -> usize {
+        self.mask_next_piece();
+        let mut filled = 0;
+        let mut push = |octets: &'a [u8]| {
+            if octets.is_empty() {
+                return true;
+            }
+            let Some(slot) = slices.get_mut(filled) else { return false };
+            *slot = octets;
+            filled += 1;
+            true
+        };
+        let mut from = self.start;
+        for shared in &self.shared {
+            let more = push(&self.buffer[from..shared.at])
+                && push(&shared.piece[shared.piece_start..])
+                && match shared.masking_key {
+                    None => push(&shared.payload),
+                    Some(_) => shared.payload.is_empty(),
+                };
+            from = shared.at;
+            if !more {
+                return filled;
+            }
+        }
+        push(&self.buffer[from..self.end]);
+        filled
+    }
+
+    /// Says that the transport took the first `len` octets of what [`slices`](Self::slices) gave.
+    ///
+    /// # Panics
+    ///
+    /// If that is more than is queued.
+    pub(crate) fn advance(&mut self, len: usize) {
+        assert!(len <= self.len(), "the transport took more than was queued");
+        let mut left = len;
+        while left > 0 {
+            let until = self.shared.front().map_or(self.end, |shared| shared.at);
+            let copied = left.min(until - self.start);
+            self.start += copied;
+            self.written += copied as u64;
+            left -= copied;
+            let Some(shared) = self.shared.front_mut() else { break };
+            if self.start < shared.at {
+                break;
+            }
+            let taken = shared.advance(left);
+            left -= taken;
+            self.shared_len -= taken;
+            if shared.pong_len == 0 {
+                self.written += taken as u64;
+            }
+            if !shared.is_empty() {
+                break;
+            }
+            let written = self.shared.pop_front();
+            self.spare = written.map(|shared| shared.piece).unwrap_or_default();
+        }
+        if self.is_empty() {
+            self.start = 0;
+            self.end = 0;
+            self.frame_at = 0;
+        }
+    }
+
+    /// Forgets everything that is queued.
+    pub(crate) fn clear(&mut self) {
+        *self = Self { appended: self.appended, written: self.written, ..Self::default() };
+    }
+
+    /// Whether a buffer has to be allocated, or lent, for the next frame.
+    #[inline]
+    pub(crate) fn needs_buffer(&self) -> bool {
+        self.buffer.is_empty()
+    }
+
+    /// Lends a buffer, initialised throughout, for what is appended from here on.
+    pub(crate) fn lend_buffer(&mut self, buffer: Vec<u8>) {
+        if self.needs_buffer() {
+            self.buffer = buffer;
+        }
+    }
+
+    /// Takes the buffer back when nothing is queued, and frees the rest.
+    pub(crate) fn take_buffer(&mut self) -> Option<Vec<u8>> {
+        if !self.is_empty() {
+            return None;
+        }
+        self.shared = VecDeque::new();
+        self.spare = Vec::new();
+        (!self.buffer.is_empty()).then(|| mem::take(&mut self.buffer))
+    }
+
+    fn push_head(&mut self, header: &FrameHeader) {
+        let encoded = header.encode();
+        let head = encoded.as_slice();
+        self.room(head.len()).copy_from_slice(head);
+        self.end += head.len();
+        self.appended += head.len() as u64;
+    }
+
+    fn append_shared(&mut self, payload: Bytes, masking_key: Option<MaskingKey>) {
+        let len = payload.len();
+        self.shared.push_back(Shared::new(self.end, payload, masking_key));
+        self.shared_len += len;
+        self.appended += len as u64;
+    }
+
+    /// `len` octets behind what is queued.
+    #[inline]
+    fn room(&mut self, len: usize) -> &mut [u8] {
+        if self.buffer.len() - self.end < len {
+            self.make_room(len);
+        }
+        &mut self.buffer[self.end..self.end + len]
+    }
+
+    #[cold]
+    fn make_room(&mut self, len: usize) {
+        let boundary = self.frame_boundary();
+        if self.start >= self.buffer.len() / 2 {
+            let written = self.start;
+            self.buffer.copy_within(written..self.end, 0);
+            self.start = 0;
+            self.end -= written;
+            self.frame_at = boundary - written;
+            for shared in &mut self.shared {
+                shared.at -= written;
+            }
+        }
+        let needed = self.end + len;
+        if self.buffer.len() < needed {
+            self.buffer.resize(needed.max(2 * self.buffer.len()).max(FIRST_BUFFER_LEN), 0);
+        }
+    }
+
+    /// Masks the next piece of the first shared payload, if it has a key and the last piece is out.
+    fn mask_next_piece(&mut self) {
+        let Some(shared) = self.shared.front_mut() else { return };
+        let Some(key) = shared.masking_key else { return };
+        if shared.piece_start < shared.piece.len() || shared.payload.is_empty() {
+            return;
+        }
+        let len = shared.payload.len().min(MASKED_PIECE_LEN);
+        if shared.piece.is_empty() {
+            shared.piece = mem::take(&mut self.spare);
+        }
+        shared.piece.resize(len, 0);
+        shared.piece_start = 0;
+        key.mask_copy(&mut shared.piece, &shared.payload[..len]);
+        shared.payload.advance(len);
+        shared.masking_key = Some(key.advanced(len));
+    }
+
+    /// The first place not yet written where one frame ends and another begins, or may.
+    fn frame_boundary(&mut self) -> usize {
+        while self.frame_at < self.start {
+            self.frame_at = self.frame_behind(self.frame_at);
+        }
+        self.frame_at
+    }
+
+    /// Where the header of the next frame lies, or will, given where that of a frame that has begun lies.
+    fn frame_behind(&self, at: usize) -> usize {
+        // INVARIANT: every header lies in `buffer` as one piece, put there by `push_copied` or `push_head`.
+        let head = &self.buffer[at..self.end];
+        let (payload_len, extended) = match head[1] & 0x7f {
+            126 => (u64::from(u16::from_be_bytes([head[2], head[3]])), 2),
+            127 => {
+                let mut octets = [0; 8];
+                octets.copy_from_slice(&head[2..10]);
+                (u64::from_be_bytes(octets), 8)
+            }
+            short => (u64::from(short), 0),
+        };
+        let masking_key = if head[1] & 0x80 != 0 { 4 } else { 0 };
+        // Exactly the payloads above this length are not in `buffer`.
+        let copied = if payload_len <= COPY_UP_TO as u64 { payload_len as usize } else { 0 };
+        at + 2 + extended + masking_key + copied
+    }
+}
+
+impl Shared {
+    fn new(at: usize, payload: Bytes, masking_key: Option<MaskingKey>) -> Self {
+        Self { at, payload, masking_key, piece: Vec::new(), piece_start: 0, pong_len: 0 }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.piece_start == self.piece.len() && self.payload.is_empty()
+    }
+
+    /// Takes up to `len` octets off the front of what is ready to be written; says how many.
+    fn advance(&mut self, len: usize) -> usize {
+        let piece = len.min(self.piece.len() - self.piece_start);
+        self.piece_start += piece;
+        let payload = match self.masking_key {
+            None => (len - piece).min(self.payload.len()),
+            Some(_) => 0,
+        };
+        self.payload.advance(payload);
+        piece + payload
+    }
+
+    /// A Pong that went ahead, of which nothing has been written.
+    fn is_whole_pong(&self) -> bool {
+        self.pong_len != 0 && self.payload.len() == self.pong_len
+    }
+}
+
+/// The first buffer, when nobody lends one.
+const FIRST_BUFFER_LEN: usize = 512;
+
+/// How much of a client's large payload is masked at a time.
+const MASKED_PIECE_LEN: usize = 64 << 10;

@@ -1,0 +1,368 @@
+//! Octets in, events out: RFC 6455 §5.2, §5.4, §5.5, §6.2.
+
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use super::event::{EventKind, Located, Message, MessageKind, Place, Received};
+use super::message::Assembly;
+use crate::config::Limits;
+use crate::error::ProtocolError;
+use crate::frame::{
+    CloseFrame, ControlOpcode, DataOpcode, Expect, FrameHeader, MAX_CONTROL_PAYLOAD_LEN, MaskingKey, Opcode,
+    Rsv,
+};
+use crate::role::Role;
+use crate::simd;
+use crate::utf8::{self, Utf8Bytes};
+
+/// The parse state of one connection.
+///
+/// Between two calls it needs at most the beginning of a header kept by the caller: payload that has come is taken
+/// at once.
+#[derive(Debug)]
+pub(crate) struct ReceivePath {
+    expect: Expect,
+    limits: Limits,
+    frame: Frame,
+    message: Assembly,
+    /// The payload of a control frame that comes in pieces.
+    control: Vec<u8>,
+    ended: Option<Result<(), ProtocolError>>,
+    pub(super) ahead: Ahead,
+}
+
+/// How far the scan for Pings has come that looks past messages nobody has received yet.
+#[derive(Debug, Default)]
+pub(super) struct Ahead {
+    /// Where the next frame begins that has not been looked at, counted from the input not yet consumed; zero when
+    /// nothing has been.
+    offset: usize,
+    message_open: bool,
+    /// Pings before `offset` that are answered already.
+    answered: usize,
+}
+
+/// Where in a frame the next octet belongs.
+#[derive(Debug, Clone, Copy)]
+enum Frame {
+    Header,
+    Data { fin: bool, missing: usize, key: Option<MaskingKey> },
+    Control { opcode: ControlOpcode, missing: usize, key: Option<MaskingKey> },
+}
+
+impl ReceivePath {
+    pub(crate) fn new(role: Role, limits: &Limits) -> Self {
+        Self {
+            expect: Expect {
+                masked: role.expects_masked(),
+                rsv: Rsv::NONE,
+                message_open: false,
+                max_frame_len: limits.frame_len(),
+                max_message_len: limits.message_len(),
+            },
+            limits: *limits,
+            frame: Frame::Header,
+            message: Assembly::default(),
+            control: Vec::new(),
+            ended: None,
+            ahead: Ahead::default(),
+        }
+    }
+
+    /// Takes octets until there is an event or the input is used up but for the beginning of a header.
+    #[inline]
+    pub(crate) fn receive(&mut self, input: &mut [u8]) -> Result<Received, ProtocolError> {
+        match self.ended {
+            None => {}
+            // RFC 6455 §5.5.1: after Close every further octet is ignored.
+            Some(Ok(())) => return Ok(Received { consumed: input.len(), event: None }),
+            // RFC 6455 §7.1.7: after failing, nothing from the peer is processed.
+            Some(Err(error)) => return Err(error),
+        }
+        self.message.clear_delivered();
+        let received = self.step(input);
+        match &received {
+            Ok(received) => self.ahead.consumed(received.consumed),
+            Err(error) => self.ended = Some(Err(*error)),
+        }
+        received
+    }
+
+    #[inline]
+    fn step(&mut self, input: &mut [u8]) -> Result<Received, ProtocolError> {
+        let mut at = 0;
+        loop {
+            match self.frame {
+                Frame::Header => {
+                    let Some((header, len)) = FrameHeader::decode(&input[at..], &self.expect)? else {
+                        return Ok(Received { consumed: at, event: None });
+                    };
+                    at += len;
+                    // INVARIANT: `expect` bounds data frames by a `usize`, the header control frames by 125.
+                    let payload_len = header.payload_len() as usize;
+                    let whole = input.len() - at >= payload_len;
+                    match header.opcode() {
+                        Opcode::Control(opcode) if whole => {
+                            let end = at + payload_len;
+                            if let Some(key) = header.masking_key() {
+                                key.mask(&mut input[at..end]);
+                            }
+                            return self.control_event(opcode, Place::Input { start: at, end }, input, end);
+                        }
+                        Opcode::Control(opcode) => {
+                            self.control.clear();
+                            let key = header.masking_key();
+                            self.frame = Frame::Control { opcode, missing: payload_len, key };
+                        }
+                        Opcode::Data(opcode) => {
+                            if whole && header.fin() && opcode != DataOpcode::Continuation {
+                                return self.whole_message(&header, opcode, at, input);
+                            }
+                            self.begin_data(&header, opcode, payload_len)?;
+                        }
+                    }
+                }
+                Frame::Data { .. } => {
+                    at += self.take_data(&input[at..])?;
+                    match self.frame {
+                        Frame::Data { missing, .. } if missing > 0 => {
+                            if at == input.len() {
+                                return Ok(Received { consumed: at, event: None });
+                            }
+                        }
+                        Frame::Data { fin: true, .. } => {
+                            self.frame = Frame::Header;
+                            self.expect.message_open = false;
+                            self.expect.max_message_len = self.limits.message_len();
+                            let kind = EventKind::Message(self.message.finish()?);
+                            let event = Some(Located { kind, place: Place::Assembled });
+                            return Ok(Received { consumed: at, event });
+                        }
+                        _ => self.frame = Frame::Header,
+                    }
+                }
+                Frame::Control { opcode, missing, key } => {
+                    let len = missing.min(input.len() - at);
+                    let start = self.control.len();
+                    self.control.extend_from_slice(&input[at..at + len]);
+                    at += len;
+                    if let Some(key) = key {
+                        key.mask(&mut self.control[start..]);
+                    }
+                    if len < missing {
+                        let key = key.map(|key| key.advanced(len));
+                        self.frame = Frame::Control { opcode, missing: missing - len, key };
+                        return Ok(Received { consumed: at, event: None });
+                    }
+                    self.frame = Frame::Header;
+                    return self.control_event(opcode, Place::Control, input, at);
+                }
+            }
+        }
+    }
+
+    /// A message that lies whole in the input: it stays there.
+    #[inline]
+    fn whole_message(
+        &mut self,
+        header: &FrameHeader,
+        opcode: DataOpcode,
+        start: usize,
+        input: &mut [u8],
+    ) -> Result<Received, ProtocolError> {
+        // INVARIANT: the caller has seen that the input holds the payload.
+        let end = start + header.payload_len() as usize;
+        let payload = &mut input[start..end];
+        if let Some(key) = header.masking_key() {
+            key.mask(payload);
+        }
+        let kind = match opcode {
+            DataOpcode::Text => {
+                utf8::check_whole(payload).map_err(|_| ProtocolError::InvalidUtf8)?;
+                MessageKind::Text
+            }
+            DataOpcode::Binary | DataOpcode::Continuation => MessageKind::Binary,
+        };
+        let event = Located { kind: EventKind::Message(kind), place: Place::Input { start, end } };
+        Ok(Received { consumed: end, event: Some(event) })
+    }
+
+    fn begin_data(
+        &mut self,
+        header: &FrameHeader,
+        opcode: DataOpcode,
+        payload_len: usize,
+    ) -> Result<(), ProtocolError> {
+        match opcode {
+            DataOpcode::Text => self.message.begin(MessageKind::Text),
+            DataOpcode::Binary => self.message.begin(MessageKind::Binary),
+            DataOpcode::Continuation => {}
+        }
+        if !header.fin() {
+            self.message.count_fragment(payload_len, &self.limits)?;
+        }
+        // The limit is on the whole message: what this frame claims is no longer there for the next.
+        self.expect.max_message_len -= payload_len;
+        self.expect.message_open = true;
+        self.frame = Frame::Data { fin: header.fin(), missing: payload_len, key: header.masking_key() };
+        Ok(())
+    }
+
+    /// Takes what belongs to the frame: what was read to its destination, and else what the input has.
+    fn take_data(&mut self, input: &[u8]) -> Result<usize, ProtocolError> {
+        let Frame::Data { fin, missing, key } = self.frame else { return Ok(0) };
+        let read = self.message.unjudged();
+        let (taken, consumed) = if read > 0 {
+            self.message.judge(key)?;
+            (read, 0)
+        } else {
+            let len = missing.min(input.len());
+            self.message.append(&input[..len], key)?;
+            (len, len)
+        };
+        self.frame = Frame::Data { fin, missing: missing - taken, key: key.map(|key| key.advanced(taken)) };
+        Ok(consumed)
+    }
+
+    fn control_event(
+        &mut self,
+        opcode: ControlOpcode,
+        place: Place,
+        input: &[u8],
+        consumed: usize,
+    ) -> Result<Received, ProtocolError> {
+        let located = Located { kind: EventKind::Control(opcode), place };
+        if opcode == ControlOpcode::Close {
+            CloseFrame::decode(self.payload(located, input))?;
+            self.ended = Some(Ok(()));
+        }
+        Ok(Received { consumed, event: Some(located) })
+    }
+
+    /// Where a large payload is to be read to, if one is being received: the destination and how many octets it may
+    /// get. What is read there is taken at the next `receive`, before its input.
+    pub(crate) fn destination(&mut self) -> Option<(&mut Vec<u8>, usize)> {
+        match self.frame {
+            Frame::Data { missing, .. } if missing > 0 && self.ended.is_none() => {
+                Some(self.message.destination(missing))
+            }
+            _ => None,
+        }
+    }
+
+    /// How many octets of the frame that is being received are missing.
+    pub(crate) fn missing(&self) -> usize {
+        match self.frame {
+            Frame::Header => 0,
+            Frame::Data { missing, .. } => missing - self.message.unjudged(),
+            Frame::Control { missing, .. } => missing,
+        }
+    }
+
+    /// The octets of an event, where they lie.
+    #[inline]
+    pub(crate) fn payload<'a>(&'a self, located: Located, input: &'a [u8]) -> &'a [u8] {
+        match located.place {
+            Place::Input { start, end } => &input[start..end],
+            Place::Assembled => self.message.payload(),
+            Place::Control => &self.control,
+        }
+    }
+
+    /// A message with a payload of its own, of exact size.
+    pub(crate) fn take(&mut self, kind: MessageKind, place: Place, input: &[u8]) -> Message {
+        let payload = match place {
+            Place::Input { start, end } => Bytes::copy_from_slice(&input[start..end]),
+            Place::Assembled => self.message.take(),
+            Place::Control => Bytes::copy_from_slice(&self.control),
+        };
+        match kind {
+            // INVARIANT: the payload of a text message was validated before its location was made.
+            MessageKind::Text => Message::Text(Utf8Bytes::validated(payload)),
+            MessageKind::Binary => Message::Binary(payload),
+        }
+    }
+
+    /// The next Ping in `input`, the octets not yet consumed, that lies behind messages nobody has received yet: so
+    /// that it can be answered before they are. It is not answered again when it is received.
+    ///
+    /// The payload is copied to `payload`; returns its length.
+    pub(crate) fn next_ping_ahead(
+        &mut self,
+        input: &[u8],
+        payload: &mut [u8; MAX_CONTROL_PAYLOAD_LEN],
+    ) -> Option<usize> {
+        if self.ended.is_some() {
+            return None;
+        }
+        if self.ahead.offset == 0 {
+            self.ahead.offset = self.missing();
+            self.ahead.message_open = match self.frame {
+                Frame::Data { fin, .. } => !fin,
+                _ => self.expect.message_open,
+            };
+        }
+        loop {
+            let rest = input.get(self.ahead.offset..)?;
+            let expect = Expect {
+                message_open: self.ahead.message_open,
+                max_message_len: self.limits.message_len(),
+                ..self.expect
+            };
+            // A frame that breaks a rule ends the scan: it fails the connection when its turn has come.
+            let (header, len) = FrameHeader::decode(rest, &expect).ok()??;
+            let payload_len = header.payload_len() as usize;
+            match header.opcode() {
+                Opcode::Data(_) => self.ahead.message_open = !header.fin(),
+                Opcode::Control(ControlOpcode::Close) => return None,
+                Opcode::Control(_) if rest.len() < len + payload_len => return None,
+                Opcode::Control(opcode) => {
+                    self.ahead.offset += len + payload_len;
+                    if opcode == ControlOpcode::Ping {
+                        self.ahead.answered += 1;
+                        let ping = &mut payload[..payload_len];
+                        ping.copy_from_slice(&rest[len..len + payload_len]);
+                        if let Some(key) = header.masking_key() {
+                            key.mask(ping);
+                        }
+                        return Some(payload_len);
+                    }
+                    continue;
+                }
+            }
+            self.ahead.offset = self.ahead.offset.saturating_add(len + payload_len);
+        }
+    }
+
+    /// Whether the Ping that was just received is to be answered: not if the scan ahead has done so.
+    pub(crate) fn owes_pong(&mut self) -> bool {
+        if self.ahead.answered > 0 {
+            self.ahead.answered -= 1;
+            return false;
+        }
+        true
+    }
+
+    /// Frees what is empty: for a connection that waits for input.
+    pub(crate) fn release_buffers(&mut self) {
+        self.message.release();
+        if let Frame::Header | Frame::Data { .. } = self.frame {
+            self.control = Vec::new();
+        }
+    }
+}
+
+impl Ahead {
+    #[inline]
+    fn consumed(&mut self, octets: usize) {
+        self.offset = self.offset.saturating_sub(octets);
+    }
+}
+
+/// The text of a located event whose octets these are.
+///
+/// INVARIANT: only for the payload of a text message, which was validated before its location was made.
+pub(super) fn text(payload: &[u8]) -> &str {
+    simd::validated_str(payload)
+}

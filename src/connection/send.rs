@@ -1,0 +1,288 @@
+//! Messages in, octets out: fragmenting, masking, the bound on Pongs, Close: RFC 6455 §5.4, §5.5, §6.1.
+//!
+//! Two parts, so that each can stand behind a lock of its own: the encoder decides what the frames of a message are
+//! (and would compress it), the outbox puts frames in order and knows whether any may still be sent. Control frames
+//! need only the outbox.
+
+use super::closing::Closing;
+use super::event::{MessageKind, OutgoingMessage, Payload};
+use super::keys::KeySource;
+use super::output::Output;
+use crate::close_code::CloseCode;
+use crate::config::{Config, PONGS_IN_ORDER};
+use crate::error::{Failure, ProtocolError, SendError};
+use crate::frame::{
+    CloseFrame, ControlOpcode, DataOpcode, FrameHeader, MAX_CONTROL_PAYLOAD_LEN, MaskingKey, Rsv,
+};
+use crate::role::Role;
+
+/// One piece of a message that the caller sends in pieces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fragment<'a> {
+    /// A piece of a text message: text itself, so the message is text wherever it is cut.
+    Text(&'a str),
+    /// A piece of a binary message.
+    Binary(&'a [u8]),
+}
+
+/// Whether more of a message follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fin {
+    /// Another fragment follows.
+    More,
+    /// This was the last one.
+    Last,
+}
+
+/// What the frames of a message are.
+#[derive(Debug)]
+pub(crate) struct Encoder {
+    fragment_len: Option<usize>,
+    /// The caller sends a message of this kind in fragments, and has not finished it.
+    open: Option<MessageKind>,
+}
+
+/// Frames in order, and whether any may still be sent.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    role: Role,
+    keys: KeySource,
+    high_water_mark: usize,
+    pub(crate) output: Output,
+    pub(crate) closing: Closing,
+}
+
+impl Encoder {
+    pub(crate) fn new(config: &Config) -> Self {
+        Self { fragment_len: config.fragment_len.map(|len| len.max(1)), open: None }
+    }
+
+    /// Queues a whole message, or nothing.
+    #[inline]
+    pub(crate) fn send(
+        &mut self,
+        message: OutgoingMessage<'_>,
+        outbox: &mut Outbox,
+    ) -> Result<(), SendError> {
+        outbox.may_queue()?;
+        // RFC 6455 §5.4: fragments of one message are not interleaved with another.
+        if self.open.is_some() {
+            return Err(SendError::MessageOpen);
+        }
+        let opcode = first_opcode(message.kind);
+        match self.fragment_len {
+            None => outbox.push_data(true, opcode, message.payload),
+            Some(fragment_len) => push_fragments(outbox, opcode, message.payload, fragment_len),
+        }
+        Ok(())
+    }
+
+    pub(crate) fn send_fragment(
+        &mut self,
+        fragment: Fragment<'_>,
+        fin: Fin,
+        outbox: &mut Outbox,
+    ) -> Result<(), SendError> {
+        outbox.may_queue()?;
+        let (kind, payload) = match fragment {
+            Fragment::Text(text) => (MessageKind::Text, text.as_bytes()),
+            Fragment::Binary(payload) => (MessageKind::Binary, payload),
+        };
+        let opcode = match self.open {
+            None => first_opcode(kind),
+            Some(open) if open == kind => DataOpcode::Continuation,
+            Some(_) => return Err(SendError::WrongFragmentKind),
+        };
+        outbox.push_data(fin == Fin::Last, opcode, Payload::Borrowed(payload));
+        self.open = (fin == Fin::More).then_some(kind);
+        Ok(())
+    }
+}
+
+impl Outbox {
+    pub(crate) fn new(role: Role, config: &Config, keys: KeySource) -> Self {
+        Self {
+            role,
+            keys,
+            high_water_mark: config.high_water_mark,
+            output: Output::default(),
+            closing: Closing::new(role, config.close_timeout),
+        }
+    }
+
+    /// Whether senders have to wait, and received input is to be left alone.
+    #[inline]
+    pub(crate) fn is_full(&self) -> bool {
+        self.output.len() >= self.high_water_mark
+    }
+
+    pub(crate) fn ping(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        self.control(ControlOpcode::Ping, payload)
+    }
+
+    pub(crate) fn pong(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        self.control(ControlOpcode::Pong, payload)
+    }
+
+    /// Begins the closing handshake: behind what is queued (RFC 6455 §7.1.2).
+    pub(crate) fn close(&mut self, close: &CloseFrame<'_>) -> Result<(), SendError> {
+        self.closing.may_send()?;
+        // RFC 6455 §7.4.1: 1010 is not used by the server.
+        if close.code() == Some(CloseCode::MANDATORY_EXTENSION) && self.role == Role::Server {
+            return Err(SendError::CodeNotForRole);
+        }
+        self.closing.close_queued(close.code());
+        self.push_close(close);
+        Ok(())
+    }
+
+    /// Answers a Ping: in order while little is queued, else only the newest (RFC 6455 §5.5.3).
+    pub(crate) fn answer_ping(&mut self, payload: &[u8]) {
+        if !self.closing.answers_pings() {
+            return;
+        }
+        let Some(header) = self.control_header(ControlOpcode::Pong, payload.len()) else { return };
+        if self.output.len() < PONGS_IN_ORDER {
+            self.output.push_copied(&header, payload);
+        } else {
+            self.output.push_pong_ahead(&header, payload);
+        }
+    }
+
+    /// Takes note of the peer's Close frame and answers it, behind what is queued (RFC 6455 §5.5.1).
+    pub(crate) fn close_received(&mut self, close: &CloseFrame<'_>) {
+        if self.closing.close_received(close) {
+            self.push_close(&CloseFrame::answering(close));
+        }
+        self.settle();
+    }
+
+    /// Fails the connection (RFC 6455 §7.1.7): what is owed already leaves before the Close frame.
+    pub(crate) fn fail(&mut self, error: ProtocolError) {
+        let code = error.close_code();
+        if self.closing.fail(Failure::Protocol(error), code) {
+            self.push_close(&CloseFrame::with_code(code));
+        }
+        self.settle();
+    }
+
+    pub(crate) fn end_of_stream(&mut self) {
+        self.closing.end_of_stream();
+        self.settle();
+    }
+
+    pub(crate) fn transport_failed(&mut self) {
+        self.closing.transport_failed();
+        self.settle();
+    }
+
+    pub(crate) fn abort(&mut self) {
+        self.closing.abort();
+        self.settle();
+    }
+
+    pub(crate) fn advance(&mut self, len: usize) {
+        self.output.advance(len);
+        self.settle();
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: super::Timestamp) {
+        self.closing.handle_timeout(now);
+        self.settle();
+    }
+
+    /// Lets the closing handshake go on when nothing is queued, and drops what can no longer be written.
+    fn settle(&mut self) {
+        if self.closing.phase() == super::TransportPhase::Drop {
+            self.output.clear();
+        }
+        if self.output.is_empty() {
+            self.closing.flushed();
+        }
+    }
+
+    #[inline]
+    fn may_queue(&self) -> Result<(), SendError> {
+        self.closing.may_send()?;
+        if self.is_full() { Err(SendError::QueueFull) } else { Ok(()) }
+    }
+
+    fn control(&mut self, opcode: ControlOpcode, payload: &[u8]) -> Result<(), SendError> {
+        self.may_queue()?;
+        // RFC 6455 §5.5: at most 125 octets.
+        let header = self.control_header(opcode, payload.len()).ok_or(SendError::ControlPayloadTooLong)?;
+        self.output.push_copied(&header, payload);
+        Ok(())
+    }
+
+    #[inline]
+    fn push_data(&mut self, fin: bool, opcode: DataOpcode, payload: Payload<'_>) {
+        let key = self.next_key();
+        let len = match &payload {
+            Payload::Borrowed(payload) => payload.len(),
+            Payload::Shared(payload) => payload.len(),
+        };
+        // INVARIANT: no slice is longer than `isize::MAX`.
+        let header = FrameHeader::data(fin, Rsv::NONE, opcode, key, len as u64)
+            .expect("the payload is in memory, so its length is below 2^63");
+        match payload {
+            Payload::Borrowed(payload) => self.output.push_borrowed(&header, payload),
+            Payload::Shared(payload) => self.output.push_shared(&header, payload),
+        }
+    }
+
+    fn push_close(&mut self, close: &CloseFrame<'_>) {
+        let mut buffer = [0; MAX_CONTROL_PAYLOAD_LEN];
+        let payload = close.encode(&mut buffer);
+        if let Some(header) = self.control_header(ControlOpcode::Close, payload.len()) {
+            self.output.push_copied(&header, payload);
+        }
+    }
+
+    /// `None` when the payload is too long.
+    fn control_header(&mut self, opcode: ControlOpcode, payload_len: usize) -> Option<FrameHeader> {
+        if payload_len > MAX_CONTROL_PAYLOAD_LEN {
+            return None;
+        }
+        FrameHeader::control(opcode, self.next_key(), payload_len)
+    }
+
+    /// RFC 6455 §5.1, §5.3: a client masks every frame, each with a key of its own.
+    #[inline]
+    fn next_key(&mut self) -> Option<MaskingKey> {
+        if self.role.masks_outgoing() { self.keys.next() } else { None }
+    }
+}
+
+fn first_opcode(kind: MessageKind) -> DataOpcode {
+    match kind {
+        MessageKind::Text => DataOpcode::Text,
+        MessageKind::Binary => DataOpcode::Binary,
+    }
+}
+
+/// RFC 6455 §5.4: the first fragment has the opcode, the last one FIN.
+fn push_fragments(outbox: &mut Outbox, opcode: DataOpcode, payload: Payload<'_>, fragment_len: usize) {
+    let mut opcode = opcode;
+    let mut rest = payload;
+    while let Some(fragment) = rest.split_front(fragment_len) {
+        outbox.push_data(false, opcode, fragment);
+        opcode = DataOpcode::Continuation;
+    }
+    outbox.push_data(true, opcode, rest);
+}
+
+impl Payload<'_> {
+    /// Takes the first `len` octets off, if more than that are there.
+    fn split_front(&mut self, len: usize) -> Option<Self> {
+        match self {
+            Self::Borrowed(payload) if payload.len() > len => {
+                let (front, rest) = payload.split_at(len);
+                *payload = rest;
+                Some(Self::Borrowed(front))
+            }
+            Self::Shared(payload) if payload.len() > len => Some(Self::Shared(payload.split_to(len))),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! Frame headers, parsed and judged octet by octet, and encoded in their shortest form: RFC 6455 §5.2.
+
+use super::{ControlOpcode, DataOpcode, MaskingKey, Opcode};
+use crate::error::ProtocolError;
+
+/// A frame header that RFC 6455 allows: what must not be sent cannot be built (§5.2, §5.5).
+///
+/// ```
+/// use sansocket::frame::{DataOpcode, Expect, FrameHeader, Rsv};
+///
+/// let header = FrameHeader::data(true, Rsv::NONE, DataOpcode::Binary, None, 256).unwrap();
+/// assert_eq!(header.encode().as_slice(), [0x82, 0x7e, 0x01, 0x00]);
+///
+/// let expect = Expect { masked: false, ..Expect::default() };
+/// assert_eq!(FrameHeader::decode(&[0x82, 0x7e, 0x01], &expect), Ok(None), "one octet is missing");
+/// assert_eq!(FrameHeader::decode(&[0x82, 0x7e, 0x01, 0x00], &expect), Ok(Some((header, 4))));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FrameHeader {
+    fin: bool,
+    rsv: Rsv,
+    opcode: Opcode,
+    masking_key: Option<MaskingKey>,
+    payload_len: u64,
+}
+
+impl FrameHeader {
+    /// The header of a data frame with `payload_len` octets of payload, or `None` when that is above 2^63 − 1.
+    #[must_use]
+    pub const fn data(
+        fin: bool,
+        rsv: Rsv,
+        opcode: DataOpcode,
+        masking_key: Option<MaskingKey>,
+        payload_len: u64,
+    ) -> Option<Self> {
+        if payload_len >> 63 != 0 {
+            return None;
+        }
+        Some(Self { fin, rsv, opcode: Opcode::Data(opcode), masking_key, payload_len })
+    }
+
+    /// The header of a control frame with `payload_len` octets of payload, or `None` when that is above 125.
+    #[must_use]
+    pub const fn control(
+        opcode: ControlOpcode,
+        masking_key: Option<MaskingKey>,
+        payload_len: usize,
+    ) -> Option<Self> {
+        if payload_len > MAX_CONTROL_PAYLOAD_LEN {
+            return None;
+        }
+        Some(Self {
+            fin: true,
+            rsv: Rsv::NONE,
+            opcode: Opcode::Control(opcode),
+            masking_key,
+            payload_len: payload_len as u64,
+        })
+    }
+
+    /// Whether this is the last frame of its message. Always true for control frames.
+    #[must_use]
+    pub const fn fin(&self) -> bool {
+        self.fin
+    }
+
+    /// The reserved bits.
+    #[must_use]
+    pub const fn rsv(&self) -> Rsv {
+        self.rsv
+    }
+
+    /// What the frame is.
+    #[must_use]
+    pub const fn opcode(&self) -> Opcode {
+        self.opcode
+    }
+
+    /// The masking-key, present exactly when the MASK bit is set.
+    #[must_use]
+    pub const fn masking_key(&self) -> Option<MaskingKey> {
+        self.masking_key
+    }
+
+    /// The length of the payload in octets.
+    #[must_use]
+    pub const fn payload_len(&self) -> u64 {
+        self.payload_len
+    }
+
+    /// Reads the header at the beginning of `bytes` and judges it by what the connection expects.
+    ///
+    /// Acceptance is atomic: `Ok(None)` means that the header is not whole, and that nothing is to be consumed. With
+    /// `Ok(Some((header, len)))` the payload begins at `len`. Refusal is not atomic: every field is judged as soon as
+    /// it is whole, before the rest of the header has come, in the order of the octets.
+    ///
+    /// # Errors
+    ///
+    /// When the peer broke a rule, the same one however the bytes are cut.
+    #[inline]
+    pub fn decode(bytes: &[u8], expect: &Expect) -> Result<Option<(Self, usize)>, ProtocolError> {
+        let Some(&first) = bytes.first() else { return Ok(None) };
+        let (fin, rsv, opcode) = expect.judge_first(first)?;
+        let Some(&second) = bytes.get(1) else { return Ok(None) };
+        let len7 = expect.judge_second(second, opcode)?;
+
+        let (payload_len, mut len) = match len7 {
+            126 => {
+                let Some(extended) = bytes[2..].first_chunk() else { return Ok(None) };
+                let payload_len = u64::from(u16::from_be_bytes(*extended));
+                // RFC 6455 §5.2: the minimal number of octets must be used.
+                if payload_len < 126 {
+                    return Err(ProtocolError::LengthNotMinimal);
+                }
+                (payload_len, 4)
+            }
+            127 => {
+                let Some(extended) = bytes[2..].first_chunk() else { return Ok(None) };
+                let payload_len = u64::from_be_bytes(*extended);
+                if payload_len >> 63 != 0 {
+                    return Err(ProtocolError::LengthTopBit);
+                }
+                if payload_len <= u64::from(u16::MAX) {
+                    return Err(ProtocolError::LengthNotMinimal);
+                }
+                (payload_len, 10)
+            }
+            short => (u64::from(short), 2),
+        };
+        if let Opcode::Data(_) = opcode {
+            expect.judge_len(payload_len)?;
+        }
+
+        let masking_key = if second & MASK != 0 {
+            let Some(octets) = bytes[len..].first_chunk() else { return Ok(None) };
+            len += 4;
+            Some(MaskingKey::new(*octets))
+        } else {
+            None
+        };
+        Ok(Some((Self { fin, rsv, opcode, masking_key, payload_len }, len)))
+    }
+
+    /// The header as it stands on the wire, the length in its shortest form.
+    #[must_use]
+    #[inline]
+    pub fn encode(&self) -> EncodedHeader {
+        let mut octets = [0; MAX_HEADER_LEN];
+        octets[0] = if self.fin { FIN } else { 0 } | self.rsv.0 << 4 | self.opcode.bits();
+        let mut len = match self.payload_len {
+            short @ 0..=125 => {
+                octets[1] = short as u8;
+                2
+            }
+            medium @ 126..=0xffff => {
+                octets[1] = 126;
+                octets[2..4].copy_from_slice(&(medium as u16).to_be_bytes());
+                4
+            }
+            long => {
+                octets[1] = 127;
+                octets[2..10].copy_from_slice(&long.to_be_bytes());
+                10
+            }
+        };
+        if let Some(key) = self.masking_key {
+            octets[1] |= MASK;
+            octets[len..len + 4].copy_from_slice(&key.octets());
+            len += 4;
+        }
+        EncodedHeader { octets, len: len as u8 }
+    }
+}
+
+/// A frame header as it stands on the wire: at most 14 octets, on the stack.
+#[derive(Debug, Clone, Copy)]
+pub struct EncodedHeader {
+    octets: [u8; MAX_HEADER_LEN],
+    len: u8,
+}
+
+impl EncodedHeader {
+    /// The octets.
+    #[must_use]
+    #[inline]
+    pub fn as_slice(&self) -> &[u8] {
+        &self.octets[..usize::from(self.len)]
+    }
+}
+
+/// What a connection expects of the next header: the part of the rules that one frame alone does not decide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expect {
+    /// Frames must carry a masking-key; if false they must not (RFC 6455 §5.1).
+    pub masked: bool,
+    /// The reserved bits to which negotiated extensions give a meaning on the first frame of a message.
+    pub rsv: Rsv,
+    /// A fragmented message is open: only its continuation may follow; if false only a new message (§5.4).
+    pub message_open: bool,
+    /// The longest data frame, in octets of payload.
+    pub max_frame_len: usize,
+    /// How many octets of payload the message may still get.
+    pub max_message_len: usize,
+}
+
+impl Default for Expect {
+    /// An unmasked frame that begins a message, of any length, without extensions.
+    fn default() -> Self {
+        Self {
+            masked: false,
+            rsv: Rsv::NONE,
+            message_open: false,
+            max_frame_len: usize::MAX,
+            max_message_len: usize::MAX,
+        }
+    }
+}
+
+impl Expect {
+    #[inline]
+    fn judge_first(&self, octet: u8) -> Result<(bool, Rsv, Opcode), ProtocolError> {
+        let fin = octet & FIN != 0;
+        let rsv = Rsv(octet >> 4 & 0b111);
+        // RFC 6455 §5.2: a reserved bit without a negotiated meaning fails the connection.
+        if !self.rsv.contains(rsv) {
+            return Err(ProtocolError::ReservedBits);
+        }
+        let opcode = Opcode::from_bits(octet & 0x0f).ok_or(ProtocolError::UnknownOpcode(octet & 0x0f))?;
+        match opcode {
+            // RFC 6455 §5.5: control frames must not be fragmented.
+            Opcode::Control(_) if !fin => Err(ProtocolError::FragmentedControlFrame),
+            // RFC 7692 §6.1: RSV1 belongs to the first frame of a data message.
+            Opcode::Control(_) | Opcode::Data(DataOpcode::Continuation) if rsv != Rsv::NONE => {
+                Err(ProtocolError::ReservedBits)
+            }
+            Opcode::Data(DataOpcode::Continuation) if !self.message_open => {
+                Err(ProtocolError::UnexpectedContinuation)
+            }
+            Opcode::Data(DataOpcode::Text | DataOpcode::Binary) if self.message_open => {
+                Err(ProtocolError::ExpectedContinuation)
+            }
+            _ => Ok((fin, rsv, opcode)),
+        }
+    }
+
+    #[inline]
+    fn judge_second(&self, octet: u8, opcode: Opcode) -> Result<u8, ProtocolError> {
+        match (octet & MASK != 0, self.masked) {
+            (false, true) => return Err(ProtocolError::UnmaskedFrame),
+            (true, false) => return Err(ProtocolError::MaskedFrame),
+            _ => {}
+        }
+        let len7 = octet & !MASK;
+        match opcode {
+            Opcode::Control(_) if usize::from(len7) > MAX_CONTROL_PAYLOAD_LEN => {
+                Err(ProtocolError::ControlFrameTooLong)
+            }
+            // RFC 6455 §5.5.1: a body begins with a two-octet code; the length alone says that it does not.
+            Opcode::Control(ControlOpcode::Close) if len7 == 1 => Err(ProtocolError::HalfCloseCode),
+            _ => Ok(len7),
+        }
+    }
+
+    #[inline]
+    fn judge_len(&self, payload_len: u64) -> Result<(), ProtocolError> {
+        // A length that is no `usize` is above every limit.
+        let payload_len = usize::try_from(payload_len).map_err(|_| ProtocolError::FrameTooBig)?;
+        if payload_len > self.max_frame_len {
+            Err(ProtocolError::FrameTooBig)
+        } else if payload_len > self.max_message_len {
+            Err(ProtocolError::MessageTooBig)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// The three reserved bits of a frame (RFC 6455 §5.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Rsv(u8);
+
+impl Rsv {
+    /// No bit set.
+    pub const NONE: Self = Self(0);
+    /// RSV1, "per-message compressed" (RFC 7692 §6).
+    pub const RSV1: Self = Self(0b100);
+
+    /// Whether every bit of `other` is set here too.
+    #[must_use]
+    pub const fn contains(self, other: Self) -> bool {
+        other.0 & !self.0 == 0
+    }
+}
+
+/// The longest payload of a control frame, in octets (RFC 6455 §5.5).
+pub const MAX_CONTROL_PAYLOAD_LEN: usize = 125;
+
+/// The longest header, in octets: two, a 64-bit length and a masking-key.
+pub const MAX_HEADER_LEN: usize = 14;
+
+const FIN: u8 = 0x80;
+const MASK: u8 = 0x80;
