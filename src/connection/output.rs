@@ -64,10 +64,12 @@ impl Output {
     }
 
     /// Octets appended since the beginning: once [`written`](Self::written) is as much, what was appended last is out.
+    #[cfg(any(feature = "tokio", test))]
     pub(crate) fn appended(&self) -> u64 {
         self.appended
     }
 
+    #[cfg(any(feature = "tokio", test))]
     pub(crate) fn written(&self) -> u64 {
         self.written
     }
@@ -177,7 +179,7 @@ impl Output {
     ///
     /// # Panics
     ///
-    /// If that is more than is queued.
+    /// If that is more than it gave.
     pub(crate) fn advance(&mut self, len: usize) {
         assert!(len <= self.len(), "the transport took more than was queued");
         let mut left = len;
@@ -203,6 +205,7 @@ impl Output {
             let written = self.shared.pop_front();
             self.spare = written.map(|shared| shared.piece).unwrap_or_default();
         }
+        assert!(left == 0, "the transport took more than it was given");
         if self.is_empty() {
             self.start = 0;
             self.end = 0;
@@ -359,3 +362,6 @@ const FIRST_BUFFER_LEN: usize = 512;
 
 /// How much of a client's large payload is masked at a time.
 const MASKED_PIECE_LEN: usize = 64 << 10;
+
+#[cfg(test)]
+mod tests;
