@@ -228,7 +228,7 @@ impl Connection {
     ///
     /// # Panics
     ///
-    /// If that is more than is queued.
+    /// If that is more than it gave.
     pub fn advance(&mut self, octets: usize) {
         self.outbox.advance(octets);
     }
