@@ -114,7 +114,7 @@ impl Config {
     /// Default: 256 KiB, the replies to one full read.
     ///
     /// The queue never holds more than this, one message above it, and 16 KiB of Pongs. A sender that queues without
-    /// waiting gets [`SendError::QueueFull`](crate::SendError::QueueFull).
+    /// waiting gets [`SendError::QueueFull`](crate::SendError::QueueFull). Zero is taken as one.
     #[must_use]
     pub const fn high_water_mark(self, octets: usize) -> Self {
         Self { high_water_mark: octets, ..self }

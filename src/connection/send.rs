@@ -104,7 +104,7 @@ impl Outbox {
         Self {
             role,
             keys,
-            high_water_mark: config.high_water_mark,
+            high_water_mark: config.high_water_mark.max(1),
             output: Output::default(),
             closing: Closing::new(role, config.close_timeout),
         }
