@@ -262,3 +262,13 @@ fn as_client(mut unmasked: &[u8]) -> Vec<u8> {
     assert!(unmasked.is_empty(), "half a header");
     masked
 }
+
+/// The input whole, octet by octet, and cut in two at every place.
+pub(crate) fn each_cut(octets: &[u8], mut run: impl FnMut(&[&[u8]])) {
+    run(&[octets]);
+    run(&octets.chunks(1).collect::<Vec<_>>());
+    for at in 1..octets.len() {
+        let (front, back) = octets.split_at(at);
+        run(&[front, back]);
+    }
+}
