@@ -202,6 +202,7 @@ impl Closing {
             State::CloseReceived => {
                 self.state = State::AwaitingEnd;
                 self.timer = Timer::Requested(self.close_timeout);
+                self.discarded = 0;
             }
             State::Failing(failure) => self.shut_down(Err(failure)),
             _ => {}
