@@ -1,4 +1,5 @@
 //! Every state between OPEN and CLOSED, and how an end comes to it.
+#![allow(dead_code, reason = "each test file uses its part")]
 
 use sansocket::connection::TransportPhase;
 use sansocket::frame::CloseFrame;

@@ -1,0 +1,171 @@
+//! How a connection ended: RFC 6455 §7.1.4 to §7.1.6.
+
+#[path = "support/wire.rs"]
+mod wire;
+
+use sansocket::connection::{CloseReport, ClosedBy, ReceivedClose, TransportPhase};
+use sansocket::frame::CloseFrame;
+use sansocket::{CloseCode, Failure, ProtocolError};
+use wire::{End, ROLES, each_cut, from_peer_of, seconds};
+
+/// What a report says: who began, what was received with which reason, what was sent, and why it is not clean.
+type Said = (ClosedBy, u16, &'static str, Option<Option<u16>>, Option<Failure>);
+
+fn said(report: &CloseReport) -> (ClosedBy, u16, &str, Option<Option<u16>>, Option<Failure>) {
+    assert_eq!(report.clean, report.failure.is_none(), "clean, or there is a reason why not");
+    let sent = report.sent.map(|code| code.map(CloseCode::get));
+    (report.closed_by, report.received.number(), &report.received_reason, sent, report.failure)
+}
+
+/// One thing that happens to an end.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    /// The caller closes with this code.
+    Close(u16),
+    CloseEmpty,
+    Send,
+    /// The peer sends these frames, given as a server sends them.
+    Read(&'static [u8]),
+    Flush,
+    EndOfStream,
+    TransportFailed,
+    Abort,
+    /// So many seconds pass.
+    Wait(u64),
+    /// The transport is closed as the end wishes it.
+    Finish,
+}
+
+use Step::{Abort, Close, CloseEmpty, EndOfStream, Finish, Flush, Read, Send, TransportFailed, Wait};
+
+fn run(end: &mut End, steps: &[Step]) {
+    let mut now = 0;
+    for step in steps {
+        let over = end.close_report().is_some();
+        assert!(!over || matches!(step, Finish), "it has ended before {step:?}");
+        match *step {
+            Close(code) => {
+                end.close(&CloseFrame::with_code(CloseCode::new(code).unwrap())).unwrap();
+            }
+            CloseEmpty => end.close(&CloseFrame::EMPTY).unwrap(),
+            Send => end.send("queued").unwrap(),
+            Read(frames) => end.read_frames(frames),
+            Flush => drop(end.write_all()),
+            EndOfStream => end.end_of_stream(),
+            TransportFailed => end.transport_failed(),
+            Abort => end.abort(),
+            Wait(time) => {
+                end.handle_timeout(seconds(now));
+                now += time;
+                end.handle_timeout(seconds(now));
+            }
+            Finish => end.finish(),
+        }
+    }
+    assert_eq!(end.phase(), TransportPhase::Drop);
+}
+
+const CLOSE_4001: Step = Read(b"\x88\x02\x0f\xa1");
+const CLOSE_4001_BYE: Step = Read(b"\x88\x05\x0f\xa1bye");
+const CLOSE_EMPTY: Step = Read(b"\x88\x00");
+const BAD: Step = Read(b"\x83\x00");
+const BAD_OPCODE: Option<Failure> = Some(Failure::Protocol(ProtocolError::UnknownOpcode(3)));
+
+// 6455-5.5.1-13 6455-5.5.1-14 6455-7.1.4-1 6455-7.1.5-1 6455-7.1.5-2 6455-7.1.5-3 6455-7.1.6-1
+#[test]
+fn each_role_reports_who_closed_with_which_codes_and_whether_it_was_clean() {
+    use ClosedBy::{Local, Remote};
+    let table: [(&[Step], Said); 29] = [
+        // The peer closes.
+        (&[CLOSE_4001, Finish], (Remote, 4001, "", Some(Some(4001)), None)),
+        (&[CLOSE_4001_BYE, Finish], (Remote, 4001, "bye", Some(Some(4001)), None)),
+        (&[CLOSE_EMPTY, Finish], (Remote, 1005, "", Some(None), None)),
+        (&[CLOSE_4001, EndOfStream, Finish], (Remote, 4001, "", Some(Some(4001)), None)),
+        // This end closes.
+        (&[Close(1000), Flush, CLOSE_4001, Finish], (Local, 4001, "", Some(Some(1000)), None)),
+        (&[Close(1000), Flush, CLOSE_4001_BYE, Finish], (Local, 4001, "bye", Some(Some(1000)), None)),
+        (&[Close(1000), Flush, CLOSE_EMPTY, Finish], (Local, 1005, "", Some(Some(1000)), None)),
+        (&[CloseEmpty, Flush, CLOSE_EMPTY, Finish], (Local, 1005, "", Some(None), None)),
+        (&[CloseEmpty, Flush, CLOSE_4001, Finish], (Local, 4001, "", Some(None), None)),
+        // Both at the same time: this end's is queued when the peer's comes.
+        (&[Close(1000), CLOSE_4001, Finish], (Local, 4001, "", Some(Some(1000)), None)),
+        (&[Send, Close(1000), CLOSE_4001, Finish], (Local, 4001, "", Some(Some(1000)), None)),
+        // The first Close received counts.
+        (&[CLOSE_4001, CLOSE_EMPTY, Finish], (Remote, 4001, "", Some(Some(4001)), None)),
+        // Both have passed: whatever happens then, it was clean.
+        (&[Close(1000), Flush, CLOSE_4001, TransportFailed], (Local, 4001, "", Some(Some(1000)), None)),
+        (&[Close(1000), Flush, CLOSE_4001, Abort], (Local, 4001, "", Some(Some(1000)), None)),
+        (&[CLOSE_4001, Flush, TransportFailed], (Remote, 4001, "", Some(Some(4001)), None)),
+        (&[CLOSE_4001, Flush, Wait(60), Finish], (Remote, 4001, "", Some(Some(4001)), None)),
+        // The answer was never written.
+        (&[CLOSE_4001, TransportFailed], (Remote, 4001, "", Some(Some(4001)), Some(Failure::Transport))),
+        (&[CLOSE_4001, Abort], (Remote, 4001, "", Some(Some(4001)), Some(Failure::Transport))),
+        (&[CLOSE_4001, Wait(10)], (Remote, 4001, "", Some(Some(4001)), Some(Failure::CloseTimeout))),
+        // No Close came.
+        (&[EndOfStream, Finish], (Remote, 1006, "", None, Some(Failure::EndOfStream))),
+        (&[Send, EndOfStream, TransportFailed], (Remote, 1006, "", None, Some(Failure::EndOfStream))),
+        (&[TransportFailed], (Remote, 1006, "", None, Some(Failure::Transport))),
+        (&[Abort], (Local, 1006, "", None, Some(Failure::Transport))),
+        (
+            &[Close(1000), Flush, EndOfStream, Finish],
+            (Local, 1006, "", Some(Some(1000)), Some(Failure::EndOfStream)),
+        ),
+        (
+            &[Close(1000), Flush, TransportFailed],
+            (Local, 1006, "", Some(Some(1000)), Some(Failure::Transport)),
+        ),
+        (&[Close(1000), Flush, Wait(10)], (Local, 1006, "", Some(Some(1000)), Some(Failure::CloseTimeout))),
+        // The peer broke a rule.
+        (&[BAD, Finish], (Local, 1006, "", Some(Some(1002)), BAD_OPCODE)),
+        (&[BAD, TransportFailed], (Local, 1006, "", Some(Some(1002)), BAD_OPCODE)),
+        (&[Close(4000), Flush, BAD, Finish], (Local, 1006, "", Some(Some(4000)), BAD_OPCODE)),
+    ];
+    for role in ROLES {
+        for (steps, expected) in &table {
+            let mut end = End::new(role);
+            run(&mut end, steps);
+            let report = end.close_report().unwrap();
+            assert_eq!(said(&report), *expected, "{role:?} {steps:?}");
+            assert_eq!(end.close_report(), Some(report), "again the same");
+        }
+    }
+}
+
+// 6455-7.1.5-1 6455-7.1.6-1
+#[test]
+fn each_role_reports_the_reason_however_the_close_is_cut() {
+    for role in ROLES {
+        let input = from_peer_of(role, b"\x88\x08\x03\xe9gr\xc3\xbc\xc3\x9f");
+        each_cut(&input, |pieces| {
+            let mut end = End::new(role);
+            pieces.iter().for_each(|piece| end.read(piece));
+            end.finish();
+            let report = end.close_report().unwrap();
+            assert_eq!(&*report.received_reason, "grüß");
+            assert_eq!(report.received, ReceivedClose::Code(CloseCode::GOING_AWAY));
+            assert_eq!(report.closed_by, ClosedBy::Remote);
+        });
+    }
+}
+
+// 6455-7.1.5-2 6455-7.1.5-3 CM-41
+#[test]
+fn what_was_received_has_the_number_that_the_rfc_gives_it() {
+    assert_eq!(ReceivedClose::Code(CloseCode::NORMAL).number(), 1000);
+    assert_eq!(ReceivedClose::NoStatus.number(), 1005);
+    assert_eq!(ReceivedClose::Abnormal.number(), 1006);
+    assert_eq!(ReceivedClose::default(), ReceivedClose::Abnormal);
+}
+
+// 6455-5.5.1-4
+#[test]
+fn the_reason_is_data_that_no_error_shows() {
+    for role in ROLES {
+        let mut end = End::new(role);
+        end.read_frames(b"\x88\x08\x03\xe8secret");
+        end.transport_failed();
+        let report = end.close_report().unwrap();
+        assert_eq!(&*report.received_reason, "secret");
+        assert_eq!(report.failure.unwrap().to_string(), "the transport failed");
+    }
+}
