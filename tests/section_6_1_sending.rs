@@ -51,7 +51,7 @@ fn each_role_sends_messages_and_control_frames_in_these_octets() {
     }
 }
 
-// 6455-5.2-5 6455-5.2-6 6455-5.2-7
+// 6455-5.2-5 6455-5.2-6 6455-5.2-7 6455-5.2-8
 #[test]
 fn each_role_sends_lengths_in_their_shortest_form() {
     let table: [(usize, &[u8], &[u8]); 10] = [
@@ -93,7 +93,7 @@ fn each_role_sends_lengths_in_their_shortest_form() {
     }
 }
 
-// 6455-5.2-1 6455-5.2-8 6455-5.2-9 6455-5.8-1 6455-9.1-6
+// 6455-5.2-1 6455-5.2-9 6455-5.8-1 6455-9.1-6
 #[test]
 fn each_role_sends_no_reserved_bit_without_an_extension() {
     for role in ROLES {

@@ -535,7 +535,7 @@ fn each_role_discards_4_mib_after_the_flush_whatever_came_before() {
     }
 }
 
-// 6455-5.5.1-11
+// 6455-5.5.1-11 6455-7.3-1
 #[test]
 fn a_conversation_closes_from_either_end_to_the_last_octet() {
     for first in ROLES {

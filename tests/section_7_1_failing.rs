@@ -81,7 +81,8 @@ fn close_octets(role: Role, code: u16) -> &'static [u8] {
     }
 }
 
-// 6455-5.1-2 6455-5.1-3 6455-5.1-5 6455-7.1.7-1 6455-7.1.7-2 6455-7.1.7-3 6455-7.2.1-1 6455-10.7-1 6455-10.7-3 CM-50
+// 6455-5.1-2 6455-5.1-3 6455-5.1-5 6455-7.1.7-1 6455-7.1.7-2 6455-7.1.7-3 6455-7.2.1-1 6455-10.7-1 6455-10.7-2
+// 6455-10.7-3 CM-50
 #[test]
 fn each_role_sends_close_with_the_right_code_once_when_it_fails() {
     for (role, octets, error, code) in violations() {
