@@ -3,7 +3,6 @@
 //! `REQUIREMENTS_BLESS=1` writes the table's last column instead of comparing it.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
@@ -109,7 +108,7 @@ impl<'a> Table<'a> {
                 } else if !self.rows.iter().any(|row| row.id == id) {
                     problems.push(format!("{}: names the unknown row {id}", test.name));
                 }
-                let proof = proofs.entry(id.as_str()).or_insert_with(Vec::new);
+                let proof = proofs.entry(id.as_str()).or_default();
                 if !proof.contains(&test.name.as_str()) {
                     proof.push(test.name.as_str());
                 }
@@ -145,7 +144,7 @@ impl<'a> Table<'a> {
                 Some(row) => {
                     let kept =
                         line.trim_end().trim_end_matches('|').rsplit_once('|').map_or("", |(kept, _)| kept);
-                    write!(blessed, "{kept}| {} |", column(proofs, row.id)).unwrap();
+                    blessed += &format!("{kept}| {} |", column(proofs, row.id));
                 }
             }
             blessed.push('\n');
@@ -170,19 +169,19 @@ impl<'a> Table<'a> {
         );
         for level in LEVELS {
             let (proven, all, exceptions) = count(&|row| row.level == level);
-            writeln!(figures, "  {level}: {proven} of {all}, exceptions {exceptions}").unwrap();
+            figures += &format!("  {level}: {proven} of {all}, exceptions {exceptions}\n");
         }
         for rfc in ["7692", "8441", "9220"] {
             let later = self.later.iter().filter(|id| id.starts_with(rfc)).count();
             let built: Vec<_> = self.rows.iter().filter(|row| row.id.starts_with(rfc)).collect();
             let proven = built.iter().filter(|row| proofs.contains_key(row.id)).count();
-            writeln!(figures, "RFC {rfc}: {proven} of {} rows, {later} later", built.len() + later).unwrap();
+            figures += &format!("RFC {rfc}: {proven} of {} rows, {later} later\n", built.len() + later);
         }
         let open: Vec<_> =
             rows.iter().filter(|row| !proofs.contains_key(row.id) && !row.is_exception()).collect();
         if !open.is_empty() {
             let ids: Vec<_> = open.iter().map(|row| format!("{} ({})", row.id, row.level)).collect();
-            writeln!(figures, "neither test nor exception: {}", ids.join(", ")).unwrap();
+            figures += &format!("neither test nor exception: {}\n", ids.join(", "));
         }
         (figures, open.iter().filter(|row| row.is_must()).map(|row| row.id).collect())
     }
@@ -237,13 +236,14 @@ fn tests_of(root: &Path) -> (Vec<Test>, Vec<String>) {
         sources_in(&root.join(folder), &mut files);
         files.sort();
         for file in files {
-            let path = file.strip_prefix(root).unwrap().with_extension("");
-            let name = path.to_str().unwrap().replace('\\', "/");
+            let path = file.strip_prefix(root).expect("it was found there").with_extension("");
+            let name = path.to_str().expect("file names here are ASCII").replace('\\', "/");
             if name == "tests/requirements" {
                 continue;
             }
             let name = name.strip_prefix("tests/").unwrap_or(&name);
-            tests_in(name, &fs::read_to_string(&file).unwrap(), &mut tests, &mut problems);
+            let source = fs::read_to_string(&file).expect("it was there just now");
+            tests_in(name, &source, &mut tests, &mut problems);
         }
     }
     (tests, problems)
@@ -252,7 +252,7 @@ fn tests_of(root: &Path) -> (Vec<Test>, Vec<String>) {
 /// The Rust files in a folder and below, but for programs with a manifest of their own.
 fn sources_in(folder: &Path, files: &mut Vec<PathBuf>) {
     let Ok(entries) = fs::read_dir(folder) else { return };
-    for path in entries.map(|entry| entry.unwrap().path()) {
+    for path in entries.map(|entry| entry.expect("the folder can be read").path()) {
         if path.is_dir() && !path.join("Cargo.toml").exists() {
             sources_in(&path, files);
         } else if path.extension().is_some_and(|extension| extension == "rs") {

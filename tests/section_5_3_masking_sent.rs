@@ -3,6 +3,7 @@
 #[path = "support/wire.rs"]
 mod wire;
 
+#[cfg(feature = "std")]
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -21,6 +22,7 @@ fn written(connection: &mut Connection) -> Vec<u8> {
 }
 
 /// The keys of as many frames as these, from the operating system.
+#[cfg(feature = "std")]
 fn fresh_keys(frames_sent: usize) -> Vec<u32> {
     let mut client = Connection::client(&Config::default(), KeySource::operating_system());
     (0..frames_sent)
@@ -31,14 +33,15 @@ fn fresh_keys(frames_sent: usize) -> Vec<u32> {
                 2 => client.send_fragment(Fragment::Binary(b"all"), Fin::Last),
                 _ => client.ping(b""),
             }
-            .unwrap();
-            let frame = frames(&written(&mut client)).pop().unwrap();
-            u32::from_be_bytes(frame.key.unwrap())
+            .expect("it is open");
+            let frame = frames(&written(&mut client)).pop().expect("one was sent");
+            u32::from_be_bytes(frame.key.expect("it is masked"))
         })
         .collect()
 }
 
 // 6455-5.3-2 6455-5.3-3 6455-5.3-4 6455-10.3-1 CM-38
+#[cfg(feature = "std")]
 #[test]
 fn client_sends_a_fresh_unpredictable_key_with_each_of_10_000_frames() {
     let keys = fresh_keys(10_000);
@@ -59,6 +62,7 @@ fn client_sends_a_fresh_unpredictable_key_with_each_of_10_000_frames() {
 }
 
 // 6455-5.3-2 CM-38
+#[cfg(feature = "std")]
 #[test]
 fn clients_on_one_thread_and_on_others_send_different_keys() {
     let mut sets = vec![fresh_keys(1_000), fresh_keys(1_000)];
@@ -71,22 +75,23 @@ fn clients_on_one_thread_and_on_others_send_different_keys() {
 /// Everything that an end can put on the wire, a frame at least of each kind and cause.
 fn every_kind_of_frame(role: Role) -> Vec<Frame> {
     let mut end = End::with(role, &Config::default().fragment_len(Some(30_000)));
-    end.send("text").unwrap();
-    end.send("").unwrap();
-    end.send(vec![1; 70_000]).unwrap();
-    end.send(&[2; 20_000]).unwrap();
-    end.send_fragment(Fragment::Text("frag"), Fin::More).unwrap();
-    end.send_fragment(Fragment::Text(""), Fin::Last).unwrap();
-    end.ping(b"ping").unwrap();
-    end.ping(b"").unwrap();
-    end.pong(b"unasked").unwrap();
+    end.send("text").expect("it is open, and nothing is too long");
+    end.send("").expect("it is open, and nothing is too long");
+    end.send(vec![1; 70_000]).expect("it is open, and nothing is too long");
+    end.send(&[2; 20_000]).expect("it is open, and nothing is too long");
+    end.send_fragment(Fragment::Text("frag"), Fin::More).expect("it is open, and nothing is too long");
+    end.send_fragment(Fragment::Text(""), Fin::Last).expect("it is open, and nothing is too long");
+    end.ping(b"ping").expect("it is open, and nothing is too long");
+    end.ping(b"").expect("it is open, and nothing is too long");
+    end.pong(b"unasked").expect("it is open, and nothing is too long");
     // Of what has begun, a part; and above 16 KiB of queued output this Pong goes ahead.
     let mut octets = end.write(3);
     end.read_frames(b"\x89\x05ahead");
     octets.extend(end.write_all());
     let mut sent = frames(&octets);
     end.read_frames(b"\x89\x08in order");
-    end.close(&CloseFrame::new(CloseCode::NORMAL, "bye").unwrap()).unwrap();
+    end.close(&CloseFrame::new(CloseCode::NORMAL, "bye").expect("it is open, and nothing is too long"))
+        .expect("it is open, and nothing is too long");
     sent.extend(end.write_frames());
 
     let mut answering = End::new(role);
@@ -211,6 +216,7 @@ fn client_sends_large_payloads_masked_alike_wherever_a_write_ends() {
 fn a_key_source_shows_no_key() {
     let (keys, _) = numbered_keys();
     assert_eq!(format!("{keys:?}"), "KeySource::injected");
+    #[cfg(feature = "std")]
     assert_eq!(format!("{:?}", KeySource::operating_system()), "KeySource::operating_system");
     assert_eq!(format!("{:?}", MaskingKey::new(KEY)), "MaskingKey(..)");
 }

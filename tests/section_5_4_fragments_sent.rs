@@ -33,7 +33,8 @@ fn each_role_sends_hello_in_two_fragments_in_these_octets() {
 // 6455-5.4-9 6455-5.4-11
 #[test]
 fn each_role_sends_the_fragments_that_its_caller_cuts() {
-    let table: [(&[(Fragment<'_>, Fin)], &[&str]); 5] = [
+    type Pieces<'a> = &'a [(Fragment<'a>, Fin)];
+    let table: [(Pieces<'_>, &[&str]); 5] = [
         (&[(Fragment::Text("whole"), Fin::Last)], &["text whole"]),
         (&[(Fragment::Binary(b""), Fin::Last)], &["binary"]),
         (

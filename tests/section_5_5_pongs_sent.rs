@@ -90,8 +90,8 @@ fn each_role_sends_the_pong_in_order_until_16_kib_are_queued_and_ahead_from_ther
         for (queued, ahead) in [(IN_ORDER - 1, false), (IN_ORDER, true)] {
             let header = if role == Role::Client { 8 } else { 4 };
             let mut end = End::new(role);
-            end.send(&vec![b'x'; queued / 2 - header]).unwrap();
-            end.send(&vec![b'y'; queued - queued / 2 - header]).unwrap();
+            end.send(vec![b'x'; queued / 2 - header]).unwrap();
+            end.send(vec![b'y'; queued - queued / 2 - header]).unwrap();
             assert_eq!(end.queued(), queued);
             end.read_frames(b"\x89\x04ping");
             let sent = described(&end.write_frames());

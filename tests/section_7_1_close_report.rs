@@ -45,10 +45,11 @@ fn run(end: &mut End, steps: &[Step]) {
         assert!(!over || matches!(step, Finish), "it has ended before {step:?}");
         match *step {
             Close(code) => {
-                end.close(&CloseFrame::with_code(CloseCode::new(code).unwrap())).unwrap();
+                let code = CloseCode::new(code).expect("a code that may be sent");
+                end.close(&CloseFrame::with_code(code)).expect("it is open");
             }
-            CloseEmpty => end.close(&CloseFrame::EMPTY).unwrap(),
-            Send => end.send("queued").unwrap(),
+            CloseEmpty => end.close(&CloseFrame::EMPTY).expect("it is open"),
+            Send => end.send("queued").expect("it is open"),
             Read(frames) => end.read_frames(frames),
             Flush => drop(end.write_all()),
             EndOfStream => end.end_of_stream(),

@@ -16,14 +16,15 @@ use wire::{End, ROLES, described, each_cut, frames, from_peer_of, seconds};
 const NORMAL: CloseFrame<'_> = CloseFrame::with_code(CloseCode::NORMAL);
 
 fn code(code: u16) -> CloseCode {
-    CloseCode::new(code).unwrap()
+    CloseCode::new(code).expect("a code that may be sent")
 }
 
 // 6455-5.5.1-1 6455-7.1.2-1 6455-7.4-1 6455-7.4.1-1 6455-7.4.1-5 6455-7.4.1-8 6455-7.4.1-10 6455-7.4.2-3 6455-7.4.2-4
 // CM-39 CM-40
 #[test]
 fn each_role_sends_close_in_these_octets() {
-    let table: [(Option<u16>, &str, &[u8], &[u8]); 17] = [
+    type Sent = (Option<u16>, &'static str, &'static [u8], &'static [u8]);
+    let table: [Sent; 17] = [
         (None, "", b"\x88\x00", b"\x88\x80\x37\xfa\x21\x3d"),
         (Some(1000), "", b"\x88\x02\x03\xe8", b"\x88\x82\x37\xfa\x21\x3d\x34\x12"),
         (Some(1000), "bye", b"\x88\x05\x03\xe8bye", b"\x88\x85\x37\xfa\x21\x3d\x34\x12\x43\x44\x52"),

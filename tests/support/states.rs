@@ -53,11 +53,11 @@ pub(crate) fn reach_with(state: State, role: Role, config: &Config) -> Option<En
     match state {
         State::Open => {}
         State::CloseQueued => {
-            end.send("queued").unwrap();
-            end.close(&CloseFrame::with_code(CloseCode::NORMAL)).unwrap();
+            end.send("queued").expect("it is open");
+            end.close(&CloseFrame::with_code(CloseCode::NORMAL)).expect("it is open");
         }
         State::CloseSent => {
-            end.close(&CloseFrame::with_code(CloseCode::NORMAL)).unwrap();
+            end.close(&CloseFrame::with_code(CloseCode::NORMAL)).expect("it is open");
             end.write_all();
         }
         State::CloseReceived => end.read_frames(b"\x88\x02\x0f\xa0"),

@@ -249,7 +249,10 @@ fn as_client(mut unmasked: &[u8]) -> Vec<u8> {
         assert!(second & 0x80 == 0, "already masked");
         let (extended, len) = match second {
             126 => (2, usize::from(u16::from_be_bytes([rest[0], rest[1]]))),
-            127 => (8, u64::from_be_bytes(rest[..8].try_into().unwrap()) as usize),
+            127 => (8, {
+                let len = rest.first_chunk().expect("a whole header");
+                u64::from_be_bytes(*len) as usize
+            }),
             short => (0, usize::from(*short)),
         };
         masked.extend([*first, second | 0x80]);

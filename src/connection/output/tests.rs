@@ -1,4 +1,5 @@
-use std::collections::VecDeque;
+use alloc::collections::VecDeque;
+use alloc::vec;
 
 use proptest::prelude::*;
 
@@ -118,7 +119,8 @@ fn payload(number: usize, len: usize) -> Vec<u8> {
 }
 
 fn key(number: usize, masked: bool) -> Option<[u8; 4]> {
-    masked.then(|| [number as u8, 0xfa, (number >> 8) as u8, 0x3d ^ number as u8])
+    let key = [number as u8, 0xfa, (number >> 8) as u8, 0x3d ^ number as u8];
+    masked.then_some(key)
 }
 
 struct Run {
