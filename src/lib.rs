@@ -12,6 +12,8 @@ pub mod frame;
 pub mod handshake;
 mod role;
 mod simd;
+#[cfg(feature = "tokio")]
+pub mod stream;
 mod utf8;
 
 pub use close_code::{CloseCode, InvalidCloseCode};

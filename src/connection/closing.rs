@@ -88,6 +88,8 @@ struct Frames {
     sent: Option<Option<CloseCode>>,
     received: ReceivedClose,
     received_reason: Box<str>,
+    messages_thrown_away: u64,
+    octets_thrown_away: u64,
 }
 
 impl Closing {
@@ -248,6 +250,13 @@ impl Closing {
         }
     }
 
+    /// A message came that nobody will look at any more, since this end is closing.
+    pub(crate) fn count_thrown_away(&mut self, octets: usize) {
+        let frames = self.frames(ClosedBy::Local);
+        frames.messages_thrown_away += 1;
+        frames.octets_thrown_away += octets as u64;
+    }
+
     /// The transport cannot be read or written any more.
     pub(crate) fn transport_failed(&mut self) {
         self.frames(ClosedBy::Remote);
@@ -291,6 +300,8 @@ impl Closing {
             sent: frames.sent,
             clean: outcome.is_ok(),
             failure: outcome.err(),
+            messages_thrown_away: frames.messages_thrown_away,
+            octets_thrown_away: frames.octets_thrown_away,
         })
     }
 
@@ -330,6 +341,8 @@ impl Closing {
                 sent: None,
                 received: ReceivedClose::Abnormal,
                 received_reason: Box::default(),
+                messages_thrown_away: 0,
+                octets_thrown_away: 0,
             })
         })
     }

@@ -176,6 +176,15 @@ impl Outbox {
         self.settle();
     }
 
+    /// Nothing can be written any more; while frames are still received, those that have come are looked at.
+    pub(crate) fn write_failed(&mut self) {
+        if self.closing.parses_input() {
+            self.output.clear();
+        } else {
+            self.transport_failed();
+        }
+    }
+
     pub(crate) fn abort(&mut self) {
         self.closing.abort();
         self.settle();
