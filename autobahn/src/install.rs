@@ -1,11 +1,12 @@
 //! Installing the suite with pip, into a Python environment of its own.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Instant;
 
 use crate::error::{Context, Error, Result};
+use crate::process::Process;
 use crate::python::is_python_2_7;
 
 /// The version of the suite, by pip and as a container alike.
@@ -80,7 +81,7 @@ impl Installation {
             let mut command = self.command(maker);
             command.args(["-m", "pip", "install", "--target"]).arg(self.virtualenv_folder());
             command.arg("--constraint").arg(self.folder.join(CONSTRAINTS_FILE)).arg(VIRTUALENV);
-            if self.run(&mut command).is_ok() {
+            if self.run("pip", command).is_ok() {
                 return Ok(maker.to_owned());
             }
             let _ = fs::remove_dir_all(self.virtualenv_folder());
@@ -100,15 +101,14 @@ impl Installation {
             .args(["--no-download", "--no-periodic-update", "--app-data"])
             .arg(self.folder.join("app-data"));
         command.arg("--python").arg(python).arg(self.folder.join("env"));
-        self.run(&mut command)
-            .map_err(|_| self.error("virtualenv could not make an environment for Python 2.7"))
+        self.run("virtualenv", command)
     }
 
     fn pip_install_suite(&self) -> Result<()> {
         let mut command = self.command(&self.python());
         command.args(["-m", "pip", "install", "--constraint"]).arg(self.folder.join(CONSTRAINTS_FILE));
         command.arg(format!("{SUITE_PACKAGE}=={SUITE_VERSION}"));
-        self.run(&mut command).map_err(|_| {
+        self.run("pip", command).map_err(|_| {
             self.error("pip could not install the suite; some of its packages need a C compiler and Python's headers")
         })
     }
@@ -125,13 +125,13 @@ impl Installation {
         command
     }
 
-    fn run(&self, command: &mut Command) -> Result<()> {
-        let failed = || format!("cannot write {}", self.log().display());
-        let log = File::options().create(true).append(true).open(self.log()).context(failed)?;
-        command.stdin(Stdio::null()).stdout(log.try_clone().context(failed)?).stderr(log);
-        let status =
-            command.status().context(|| format!("cannot start {}", command.get_program().display()))?;
-        if status.success() { Ok(()) } else { Err(Error::new(status.to_string())) }
+    /// Runs a step to its end. A process of ours, so that it does not go on in a folder that the next call empties.
+    fn run(&self, name: &str, command: Command) -> Result<()> {
+        let mut step = Process::start(name, command, &self.log())?;
+        match step.wait()? {
+            status if status.success() => Ok(()),
+            status => Err(step.error(format!("failed: {status}"))),
+        }
     }
 
     fn error(&self, what: &str) -> Error {
@@ -176,13 +176,16 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_without_the_marker_is_not_an_installation() {
+    fn a_folder_without_the_marker_or_the_interpreter_is_not_an_installation() {
         let folder = std::env::temp_dir().join(format!("sansocket-{}-install", std::process::id()));
         let installation = Installation::below(&folder);
         fs::create_dir_all(installation.wstest().parent().unwrap()).unwrap();
         fs::write(installation.wstest(), "").unwrap();
         assert!(!installation.is_whole());
         fs::write(installation.marker(), "virtualenv==1.0").unwrap();
+        assert!(!installation.is_whole());
+        // The right marker, but the interpreter is gone.
+        fs::write(installation.marker(), pins()).unwrap();
         assert!(!installation.is_whole());
         fs::remove_dir_all(folder).unwrap();
     }

@@ -133,11 +133,11 @@ impl Options {
             Err(error) => (Report::new(), Err(error)),
         };
         println!("{}: {} cases in {:.1} s\n", role.program(), self.cases.len(), took.as_secs_f32());
-        print!(
-            "{}\n{}",
-            table::table(&self.cases, &report),
-            table::failures(&self.cases, &report, &run.report())
-        );
+        println!("{}", table::table(&self.cases, &report));
+        let failures = table::failures(&self.cases, &report, &run.report());
+        if !failures.is_empty() {
+            println!("{failures}");
+        }
         for error in [&ran, &read].into_iter().filter_map(|step| step.as_ref().err()) {
             println!("{}: {error}", role.program());
         }

@@ -80,6 +80,13 @@ impl Process {
         }
     }
 
+    /// Waits for the end of the process.
+    pub(crate) fn wait(&mut self) -> Result<ExitStatus> {
+        let status = self.child.wait().context(|| format!("cannot wait for {}", self.name))?;
+        self.watchdog = None;
+        Ok(status)
+    }
+
     /// An error about this process that says where its output is.
     pub(crate) fn error(&self, what: impl AsRef<str>) -> Error {
         Error::new(format!("{} {} (its output: {})", self.name, what.as_ref(), self.log.display()))

@@ -37,21 +37,30 @@ impl Places {
     /// `AUTOBAHN_PYTHON` is set and is not a Python 2.7.
     pub(crate) fn find(&self) -> Result<Option<PathBuf>> {
         if let Some(named) = &self.named {
-            if is_python_2_7(Path::new(named)) {
-                return Ok(Some(named.into()));
+            let python = PathBuf::from(named);
+            if is_python_2_7(&python) {
+                return Ok(Some(from_anywhere(python)));
             }
             let named = named.display();
             return Err(Error::new(format!("{NAMED} is `{named}`, which does not run as a Python 2.7")));
         }
         let on_path = self.path.iter().map(|folder| folder.join("python2.7"));
         let in_pyenv = self.pyenv_roots.iter().flat_map(|root| pyenv_versions(root));
-        Ok(on_path.chain(in_pyenv).find(|candidate| is_python_2_7(candidate)))
+        Ok(on_path.chain(in_pyenv).find(|candidate| is_python_2_7(candidate)).map(from_anywhere))
     }
 }
 
 /// Whether this program is a Python 2.7 that works.
 pub(crate) fn is_python_2_7(program: &Path) -> bool {
     output_of(program, &["-c", "import sys; print(sys.version_info[:2])"]).as_deref() == Some("(2, 7)")
+}
+
+/// The same program from every working directory: a bare name is looked for on `PATH`, everything else is a path.
+fn from_anywhere(program: PathBuf) -> PathBuf {
+    if program.components().count() == 1 {
+        return program;
+    }
+    std::path::absolute(&program).unwrap_or(program)
 }
 
 /// The interpreters of pyenv's 2.7 versions, the newest first.

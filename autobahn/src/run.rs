@@ -139,7 +139,9 @@ impl Run<'_> {
         let limit = self.time_limit.as_secs();
         Error::new(match progress.last() {
             Some(case) => format!("stopped at the time limit of {limit} s (--timeout), in case {case}"),
-            None => format!("stopped at the time limit of {limit} s (--timeout), before the first case"),
+            None => format!(
+                "stopped at the time limit of {limit} s (--timeout), before any opening handshake was done"
+            ),
         })
     }
 }

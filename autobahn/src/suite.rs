@@ -27,18 +27,21 @@ impl Suite {
         if installation.is_whole() {
             return Ok(installed());
         }
-        let reason = match Places::from_environment().find()? {
-            None => Error::new(WHAT_TO_INSTALL),
+        let failed = match Places::from_environment().find()? {
+            None => None,
             Some(python) => match installation.install(&python) {
                 Ok(()) => return Ok(installed()),
-                Err(error) => error,
+                Err(error) => Some(error),
             },
         };
-        // Asked last, and with patience: a client without its daemon takes a moment to fail.
+        // Asked last: a docker without its daemon takes a moment to fail.
         if output_of("docker", &["info"]).is_none() {
-            return Err(reason);
+            return Err(failed.unwrap_or_else(|| Error::new(WHAT_TO_INSTALL)));
         }
-        eprintln!("autobahn: {reason}\nautobahn: taking the container {}", image());
+        if let Some(error) = failed {
+            eprintln!("autobahn: {error}");
+        }
+        eprintln!("autobahn: taking the container {}", image());
         fetch_image()?;
         Ok(Self::Container)
     }

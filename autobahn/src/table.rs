@@ -158,7 +158,7 @@ fn line(table: &mut String, cells: &[String], closing: &str) {
     for (index, (cell, (_, width))) in cells.iter().zip(COLUMNS).enumerate() {
         let _ = if index == 0 { write!(table, "{cell:<width$}") } else { write!(table, "  {cell:>width$}") };
     }
-    let _ = writeln!(table, "   {closing}");
+    let _ = if closing.is_empty() { writeln!(table) } else { writeln!(table, "   {closing}") };
 }
 
 const COLUMNS: [(&str, usize); 8] = [
