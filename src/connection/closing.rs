@@ -139,6 +139,21 @@ impl Closing {
         }
     }
 
+    /// Where the connection stands, as a number that changes with it.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn standing(&self) -> u32 {
+        match self.state {
+            State::Open => 0,
+            State::CloseSent => 1,
+            State::CloseReceived => 2,
+            State::Failing(_) => 3,
+            State::AwaitingEnd => 4,
+            State::ShuttingDown(_) => 5,
+            State::Draining(_) => 6,
+            State::Closed(_) => 7,
+        }
+    }
+
     /// Why the connection failed, or is failing.
     #[inline]
     pub(crate) fn failure(&self) -> Option<Failure> {

@@ -110,6 +110,12 @@ impl Outbox {
         }
     }
 
+    /// Which end this is.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn role(&self) -> Role {
+        self.role
+    }
+
     /// Whether senders have to wait, and received input is to be left alone.
     #[inline]
     pub(crate) fn is_full(&self) -> bool {

@@ -8,6 +8,8 @@ mod buffer;
 mod error;
 mod lend;
 mod message_stream;
+mod shared;
+mod split;
 mod transport;
 
 use std::future::{Future, poll_fn};
@@ -28,6 +30,7 @@ use crate::role::Role;
 
 pub use error::Error;
 pub use lend::{MessageRef, Outgoing};
+pub use split::{Receiver, Sender};
 
 use transport::{Progress, ReceiveSide, Transport};
 

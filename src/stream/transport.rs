@@ -79,6 +79,11 @@ impl<S> Transport<S> {
         self.unflushed
     }
 
+    /// What of this others may have to look at, as a number below four that changes with it.
+    pub(super) fn standing(&self) -> u32 {
+        u32::from(self.read_ended) | u32::from(self.write_failed) << 1
+    }
+
     /// Lets go of the transport, without a word.
     pub(super) fn let_go(&mut self) {
         self.io = None;
