@@ -202,3 +202,55 @@ impl fmt::Display for HandshakeError {
 }
 
 impl core::error::Error for HandshakeError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString as _;
+    use alloc::vec;
+
+    #[test]
+    fn error_has_the_status_and_the_section_of_its_requirement() {
+        // 6455-10.7-4
+        use HandshakeError as E;
+        let table = [
+            (E::MalformedHead, Some(400), "RFC 9112 §2.2"),
+            (E::HeadTooLarge, Some(431), "RFC 6455 §10.4"),
+            (E::TooManyHeaders, Some(431), "RFC 6455 §10.4"),
+            (E::Timeout, Some(408), "RFC 6455 §4.1"),
+            (E::Method, Some(405), "RFC 6455 §4.2.1"),
+            (E::HttpVersion, Some(400), "RFC 6455 §4.2.1"),
+            (E::Target, Some(400), "RFC 6455 §4.2.1"),
+            (E::Host, Some(400), "RFC 6455 §4.2.1"),
+            (E::Upgrade, Some(426), "RFC 6455 §4.2.1"),
+            (E::Connection, Some(400), "RFC 6455 §4.2.1"),
+            (E::Key, Some(400), "RFC 6455 §4.2.1"),
+            (E::Version, Some(400), "RFC 6455 §4.3"),
+            (E::UnsupportedVersion(8), Some(426), "RFC 6455 §4.4"),
+            (E::Body, Some(400), "RFC 9112 §6"),
+            (E::Origin, Some(400), "RFC 6455 §4.2.1"),
+            (E::OriginNotAllowed, Some(403), "RFC 6455 §10.2"),
+            (E::Subprotocol, Some(400), "RFC 6455 §4.2.1"),
+            (E::DuplicateSubprotocol, Some(400), "RFC 6455 §4.2.1"),
+            (E::NoCommonSubprotocol, Some(400), "RFC 6455 §4.2.2"),
+            (E::Extensions, Some(400), "RFC 6455 §9.1"),
+            (E::SelectionNotOffered, Some(500), "RFC 6455 §4.2.2"),
+            (E::Refused(401), Some(401), "RFC 6455 §4.2.2"),
+            (E::Status(200), None, "RFC 6455 §4.1"),
+            (E::VersionRejected { supported: vec![8] }, None, "RFC 6455 §4.4"),
+            (E::ResponseHttpVersion, None, "RFC 6455 §4.1"),
+            (E::ResponseUpgrade, None, "RFC 6455 §4.1"),
+            (E::ResponseConnection, None, "RFC 6455 §4.1"),
+            (E::Accept, None, "RFC 6455 §4.1"),
+            (E::ResponseSubprotocol, None, "RFC 6455 §4.1"),
+            (E::SubprotocolNotOffered, None, "RFC 6455 §4.1"),
+            (E::ExtensionNotOffered, None, "RFC 6455 §4.1"),
+        ];
+        for (error, status, section) in table {
+            assert_eq!((error.status(), error.section()), (status, section), "{error:?}");
+            let text = error.to_string();
+            assert!(text.starts_with(|first: char| first.is_ascii_lowercase()), "{text}");
+            assert!(!text.ends_with('.'), "{text}");
+        }
+    }
+}

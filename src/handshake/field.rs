@@ -36,7 +36,7 @@ impl Fields {
 }
 
 /// Whether `value` holds no control character but the tab.
-pub(super) fn is_field_value(value: &[u8]) -> bool {
+fn is_field_value(value: &[u8]) -> bool {
     value.iter().all(|&byte| byte == b'\t' || !byte.is_ascii_control())
 }
 

@@ -13,8 +13,8 @@ use alloc::vec::Vec;
 /// Finds and reads the head of the one HTTP message that begins a connection.
 ///
 /// Call it again with the same buffer each time bytes were appended. It remembers how far it has looked, so a peer
-/// that sends one byte at a time costs no more than one that sends all at once; it copies nothing and allocates
-/// once, when the head is complete. However the bytes come, the result is the same.
+/// that sends one byte at a time costs no more than one that sends all at once; it copies nothing, and allocates
+/// only when the head is complete. However the bytes come, the result is the same.
 ///
 /// ```
 /// use sansocket::handshake::{accept, HeadLimits, HeadReader, ServerOptions};

@@ -78,7 +78,7 @@ impl Origin {
     ///
     /// # Errors
     ///
-    /// [`InvalidOrigin`] for anything else, such as a URI with a path.
+    /// [`InvalidOrigin`] for anything else, such as a URI with a path or a pattern with `*`.
     pub fn new(text: &str) -> Result<Self, InvalidOrigin> {
         normalised(text).map(Self).ok_or(InvalidOrigin)
     }
@@ -112,6 +112,11 @@ fn normalised(text: &str) -> Option<String> {
     let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
         && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'));
     if !is_scheme {
+        return None;
+    }
+    // RFC 3986 lets a name hold an asterisk, and no browser sends one. Who lists it means a pattern, which would
+    // never match.
+    if authority.contains('*') {
         return None;
     }
     let scheme = scheme.to_ascii_lowercase();

@@ -96,6 +96,17 @@ impl<'a, B> From<&'a ::http::Request<B>> for Request<'a, ::http::HeaderMap> {
     }
 }
 
+#[cfg(feature = "http")]
+impl<'a> From<&'a ::http::request::Parts> for Request<'a, ::http::HeaderMap> {
+    fn from(request: &'a ::http::request::Parts) -> Self {
+        Self {
+            method: request.method.as_str().as_bytes(),
+            version: request.version.into(),
+            headers: &request.headers,
+        }
+    }
+}
+
 /// What a server agrees to in the opening handshake.
 ///
 /// The default supports no subprotocol, accepts every origin and adds no headers. Build it once and use it for
