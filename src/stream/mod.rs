@@ -26,6 +26,7 @@ use crate::connection::{
 };
 use crate::error::SendError;
 use crate::frame::CloseFrame;
+use crate::handshake::Negotiated;
 use crate::role::Role;
 
 pub use error::Error;
@@ -80,6 +81,7 @@ pub struct WebSocket<S> {
     encoder: Encoder,
     outbox: Outbox,
     transport: Transport<S>,
+    negotiated: Negotiated,
     /// The `Stream` has yielded the failure.
     failure_yielded: bool,
 }
@@ -99,12 +101,21 @@ impl<S> WebSocket<S> {
         Self::new(io, Connection::client(config, KeySource::operating_system()), unread.into())
     }
 
-    /// One end or the other.
-    pub fn from_role(io: S, role: Role, config: &Config, unread: impl Into<Vec<u8>>) -> Self {
-        match role {
+    /// One end or the other of a transport whose opening handshake agreed on `negotiated`.
+    ///
+    /// `unread` is what was read behind the head of the peer's handshake: the first frames. Nothing of it may be lost.
+    pub fn negotiated(
+        io: S,
+        role: Role,
+        negotiated: Negotiated,
+        config: &Config,
+        unread: impl Into<Vec<u8>>,
+    ) -> Self {
+        let socket = match role {
             Role::Client => Self::client(io, config, unread),
             Role::Server => Self::server(io, config, unread),
-        }
+        };
+        Self { negotiated, ..socket }
     }
 
     fn new(io: S, connection: Connection, unread: Vec<u8>) -> Self {
@@ -114,8 +125,14 @@ impl<S> WebSocket<S> {
             encoder,
             outbox,
             transport: Transport::new(io),
+            negotiated: Negotiated::default(),
             failure_yielded: false,
         }
+    }
+
+    /// The subprotocol in use, or `None` when the ends agreed on none.
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.negotiated.subprotocol()
     }
 
     /// The transport; `None` once the connection has ended and let go of it.

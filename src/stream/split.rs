@@ -64,7 +64,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// Pings are answered, and the closing handshake goes on, whichever half is polled. The unsplit socket is faster:
     /// split only when messages are sent that do not answer one just received.
     pub fn split(self) -> (Receiver<S>, Sender<S>) {
-        let Self { receive, encoder, outbox, transport, failure_yielded } = self;
+        let Self { receive, encoder, outbox, transport, failure_yielded, .. } = self;
         let output = OutputSide { role: outbox.role(), outbox, transport };
         let state = Arc::new(Shared::new(receive, encoder, output));
         (Receiver { state: Arc::clone(&state), failure_yielded }, Sender { state })
