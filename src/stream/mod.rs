@@ -4,8 +4,12 @@
 //! only where the transport is read or written, never between taking an octet and recording it, so every future here
 //! can be dropped at any await and asked for again.
 
+mod accept;
 mod buffer;
+mod client_transport;
+mod connect;
 mod error;
+mod gate;
 mod lend;
 mod message_stream;
 mod shared;
@@ -29,7 +33,11 @@ use crate::frame::CloseFrame;
 use crate::handshake::Negotiated;
 use crate::role::Role;
 
+pub use accept::{AcceptError, Acceptor, Incoming, accept};
+pub use client_transport::ClientTransport;
+pub use connect::{ConnectError, Connector, connect};
 pub use error::Error;
+pub use gate::ConnectGate;
 pub use lend::{MessageRef, Outgoing};
 pub use split::{Receiver, Sender};
 
