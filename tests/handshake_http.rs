@@ -128,6 +128,8 @@ fn server_receives_a_malformed_head() {
         // A folded line.
         b"GET / HTTP/1.1\r\nHost: h\r\nX: a\r\n b\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: h\r\n\tX: a\r\n\r\n",
+        // Refused at the folding, not at the end of the head.
+        b"GET / HTTP/1.1\r\nHost: h\r\nX: a\r\n ",
         // Lines that do not end in CRLF.
         b"GET / HTTP/1.1\nHost: h\n\n",
         b"GET / HTTP/1.1\r\nHost: h\nX: y\r\n\r\n",

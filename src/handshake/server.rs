@@ -229,15 +229,10 @@ fn check_version<H: Headers + ?Sized>(headers: &H) -> Result<(), HandshakeError>
 
 /// RFC 6455 §4.3 `version`: 0 to 255 in decimal without leading zeros.
 pub(super) fn version_number(text: &[u8]) -> Option<u8> {
-    let canonical = match text {
-        [b'0'] => true,
-        [b'1'..=b'9', rest @ ..] => rest.iter().all(u8::is_ascii_digit),
-        _ => false,
-    };
-    if !canonical {
-        return None;
+    match text {
+        [b'0'] | [b'1'..=b'9', ..] => core::str::from_utf8(text).ok()?.parse().ok(),
+        _ => None,
     }
-    core::str::from_utf8(text).ok()?.parse().ok()
 }
 
 /// A body would stand where the client's frames are expected.
