@@ -166,8 +166,9 @@ pub struct Incoming<S> {
 impl<S> Incoming<S> {
     /// The request.
     #[must_use]
+    #[allow(clippy::missing_panics_doc, reason = "the head has been read from these very octets before")]
     pub fn request(&self) -> RequestHead<'_> {
-        // INVARIANT: it was read from these very octets before.
+        // INVARIANT: an `Incoming` is only made once its head has been read from these octets, with these limits.
         let (head, _) = HeadReader::new(self.acceptor.head_limits)
             .request(&self.buffer)
             .ok()

@@ -1,6 +1,7 @@
 //! The client's opening handshake over a raw transport, and how to get one: RFC 6455 §4.1.
 
 use std::future::Future;
+#[cfg(feature = "rustls")]
 use std::sync::Arc;
 use std::time::Duration;
 use std::{fmt, io};
