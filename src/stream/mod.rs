@@ -1,8 +1,11 @@
 //! WebSockets over tokio: moves octets, decides nothing.
 //!
-//! [`WebSocket`] joins a [`Connection`](crate::connection::Connection) to any `AsyncRead + AsyncWrite`. Awaits happen
+//! [`WebSocket`] joins a [`Connection`] to any `AsyncRead + AsyncWrite`. Awaits happen
 //! only where the transport is read or written, never between taking an octet and recording it, so every future here
 //! can be dropped at any await and asked for again.
+//!
+//! [`accept`] and [`connect`] do the opening handshake over a raw transport; behind an HTTP server use
+//! [`handshake`](crate::handshake).
 
 mod accept;
 mod buffer;
