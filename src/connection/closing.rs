@@ -88,6 +88,8 @@ struct Frames {
     sent: Option<Option<CloseCode>>,
     received: ReceivedClose,
     received_reason: Box<str>,
+    messages_thrown_away: u64,
+    octets_thrown_away: u64,
 }
 
 impl Closing {
@@ -134,6 +136,21 @@ impl Closing {
             State::ShuttingDown(_) => TransportPhase::ShutDown,
             State::AwaitingEnd | State::Draining(_) => TransportPhase::Discard,
             State::Closed(_) => TransportPhase::Drop,
+        }
+    }
+
+    /// Where the connection stands, as a number that changes with it.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn standing(&self) -> u32 {
+        match self.state {
+            State::Open => 0,
+            State::CloseSent => 1,
+            State::CloseReceived => 2,
+            State::Failing(_) => 3,
+            State::AwaitingEnd => 4,
+            State::ShuttingDown(_) => 5,
+            State::Draining(_) => 6,
+            State::Closed(_) => 7,
         }
     }
 
@@ -249,6 +266,13 @@ impl Closing {
         }
     }
 
+    /// A message came that nobody will look at any more, since this end is closing.
+    pub(crate) fn count_thrown_away(&mut self, octets: usize) {
+        let frames = self.frames(ClosedBy::Local);
+        frames.messages_thrown_away += 1;
+        frames.octets_thrown_away += octets as u64;
+    }
+
     /// The transport cannot be read or written any more.
     pub(crate) fn transport_failed(&mut self) {
         self.frames(ClosedBy::Remote);
@@ -292,6 +316,8 @@ impl Closing {
             sent: frames.sent,
             clean: outcome.is_ok(),
             failure: outcome.err(),
+            messages_thrown_away: frames.messages_thrown_away,
+            octets_thrown_away: frames.octets_thrown_away,
         })
     }
 
@@ -331,6 +357,8 @@ impl Closing {
                 sent: None,
                 received: ReceivedClose::Abnormal,
                 received_reason: Box::default(),
+                messages_thrown_away: 0,
+                octets_thrown_away: 0,
             })
         })
     }

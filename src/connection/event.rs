@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use crate::close_code::CloseCode;
+use crate::error::Failure;
 use crate::frame::{CloseFrame, ControlOpcode};
 use crate::utf8::Utf8Bytes;
 
@@ -123,7 +124,13 @@ pub(crate) enum Payload<'a> {
     Shared(Bytes),
 }
 
-impl OutgoingMessage<'_> {
+impl<'a> OutgoingMessage<'a> {
+    /// INVARIANT: the payload of a text message is UTF-8.
+    #[inline]
+    pub(crate) fn borrowed(kind: MessageKind, payload: &'a [u8]) -> Self {
+        Self { kind, payload: Payload::Borrowed(payload) }
+    }
+
     /// What kind of message it is.
     #[must_use]
     pub const fn kind(&self) -> MessageKind {
@@ -296,5 +303,9 @@ pub struct CloseReport {
     /// Whether both Close frames passed before the transport ended.
     pub clean: bool,
     /// Why it was not clean.
-    pub failure: Option<crate::error::Failure>,
+    pub failure: Option<Failure>,
+    /// How many messages arrived that `close` threw away.
+    pub messages_thrown_away: u64,
+    /// How many octets of payload they had.
+    pub octets_thrown_away: u64,
 }

@@ -52,10 +52,10 @@ use crate::frame::{CloseFrame, ControlOpcode, MAX_CONTROL_PAYLOAD_LEN};
 use crate::role::Role;
 
 pub use closing::TransportPhase;
-pub(crate) use event::EventKind;
 pub use event::{
     CloseReport, ClosedBy, Event, Located, Message, MessageKind, OutgoingMessage, Received, ReceivedClose,
 };
+pub(crate) use event::{EventKind, Place};
 pub use keys::KeySource;
 pub(crate) use receive::ReceivePath;
 pub(crate) use send::{Encoder, Outbox};
@@ -306,11 +306,7 @@ impl Connection {
 
 /// [`Connection::receive`], for when the two paths stand apart.
 #[inline]
-pub(crate) fn receive(
-    receive: &mut ReceivePath,
-    outbox: &mut Outbox,
-    input: &mut [u8],
-) -> Result<Received, Failure> {
+fn receive(receive: &mut ReceivePath, outbox: &mut Outbox, input: &mut [u8]) -> Result<Received, Failure> {
     if !outbox.closing.parses_input() {
         return match outbox.closing.failure() {
             Some(failure) => Err(failure),
@@ -321,28 +317,35 @@ pub(crate) fn receive(
         outbox.fail(error);
         Failure::Protocol(error)
     })?;
-    if let Some(located @ Located { kind: EventKind::Control(opcode), .. }) = received.event {
-        let payload = receive.payload(located, input);
-        match opcode {
-            ControlOpcode::Ping => {
-                // Copied: whether it is owed is for the parse state to say.
-                let mut pong = [0; MAX_CONTROL_PAYLOAD_LEN];
-                let pong = &mut pong[..payload.len()];
-                pong.copy_from_slice(payload);
-                if receive.owes_pong() {
-                    outbox.answer_ping(pong);
-                }
+    if let Some(located) = received.event {
+        react(receive, outbox, located, input);
+    }
+    Ok(received)
+}
+
+/// Hands what a control frame asks for over to the sending side.
+#[inline]
+pub(crate) fn react(receive: &mut ReceivePath, outbox: &mut Outbox, located: Located, input: &[u8]) {
+    let EventKind::Control(opcode) = located.kind else { return };
+    let payload = receive.payload(located, input);
+    match opcode {
+        ControlOpcode::Ping => {
+            // Copied, since it is for the parse state to say whether the answer is owed.
+            let mut pong = [0; MAX_CONTROL_PAYLOAD_LEN];
+            let pong = &mut pong[..payload.len()];
+            pong.copy_from_slice(payload);
+            if receive.owes_pong() {
+                outbox.answer_ping(pong);
             }
-            ControlOpcode::Pong => {}
-            ControlOpcode::Close => {
-                // The receive path has decoded it once to judge it.
-                if let Ok(close) = CloseFrame::decode(payload) {
-                    outbox.close_received(&close);
-                }
+        }
+        ControlOpcode::Pong => {}
+        ControlOpcode::Close => {
+            // The receive path has decoded it once, to judge it.
+            if let Ok(close) = CloseFrame::decode(payload) {
+                outbox.close_received(&close);
             }
         }
     }
-    Ok(received)
 }
 
 /// [`Connection::event`], for when the two paths stand apart.

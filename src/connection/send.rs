@@ -110,6 +110,12 @@ impl Outbox {
         }
     }
 
+    /// Which end this is.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn role(&self) -> Role {
+        self.role
+    }
+
     /// Whether senders have to wait, and received input is to be left alone.
     #[inline]
     pub(crate) fn is_full(&self) -> bool {
@@ -174,6 +180,15 @@ impl Outbox {
     pub(crate) fn transport_failed(&mut self) {
         self.closing.transport_failed();
         self.settle();
+    }
+
+    /// Nothing can be written any more; while frames are still received, those that have come are looked at.
+    pub(crate) fn write_failed(&mut self) {
+        if self.closing.parses_input() {
+            self.output.clear();
+        } else {
+            self.transport_failed();
+        }
     }
 
     pub(crate) fn abort(&mut self) {

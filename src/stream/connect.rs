@@ -1,0 +1,409 @@
+//! The client's opening handshake over a raw transport, and how to get one: RFC 6455 §4.1.
+
+use std::future::Future;
+#[cfg(feature = "rustls")]
+use std::sync::Arc;
+use std::time::Duration;
+use std::{fmt, io};
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
+
+use super::WebSocket;
+use super::accept::{HANDSHAKE_TIMEOUT, READ_LEN};
+use super::client_transport::ClientTransport;
+use super::gate::{ConnectGate, GatePass, Place};
+use crate::config::Config;
+use crate::handshake::{
+    ClientRequest, HandshakeError, HeadLimits, HeadReader, InvalidUri, Key, ReceivedResponse, ResponseHead,
+};
+use crate::role::Role;
+
+/// Connects to a `ws` URI, and to a `wss` URI with the feature `rustls`, with the defaults: see [`Connector`] for
+/// everything else.
+///
+/// ```no_run
+/// # async fn talk() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut socket = sansocket::stream::connect("ws://localhost:9001/echo").await?;
+/// socket.send("hello").await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// See [`Connector::connect`].
+///
+/// # Cancel safety
+///
+/// Dropping the future gives the attempt up.
+pub async fn connect(uri: &str) -> Result<WebSocket<ClientTransport>, ConnectError> {
+    let request = ClientRequest::new(uri)?;
+    let (socket, _) = Connector::default().connect(&request).await?;
+    Ok(socket)
+}
+
+/// How a client connects.
+#[derive(Debug, Clone)]
+pub struct Connector {
+    config: Config,
+    head_limits: HeadLimits,
+    handshake_timeout: Duration,
+    proxy: Option<Proxy>,
+    gate: Option<ConnectGate>,
+    #[cfg(feature = "rustls")]
+    tls: Option<Arc<tokio_rustls::rustls::ClientConfig>>,
+}
+
+/// An HTTP proxy that is asked for a tunnel.
+#[derive(Debug, Clone)]
+struct Proxy {
+    host: String,
+    port: u16,
+    authorization: Option<String>,
+}
+
+impl Default for Connector {
+    fn default() -> Self {
+        Self {
+            config: Config::default(),
+            head_limits: HeadLimits::default(),
+            handshake_timeout: HANDSHAKE_TIMEOUT,
+            proxy: None,
+            gate: None,
+            #[cfg(feature = "rustls")]
+            tls: None,
+        }
+    }
+}
+
+impl Connector {
+    /// How the connections behave.
+    #[must_use]
+    pub fn config(self, config: Config) -> Self {
+        Self { config, ..self }
+    }
+
+    /// The longest head of a response. Default: 32 KiB, 100 headers.
+    #[must_use]
+    pub fn head_limits(self, limits: HeadLimits) -> Self {
+        Self { head_limits: limits, ..self }
+    }
+
+    /// How long it may take from the call to the open WebSocket. Default: 10 s.
+    #[must_use]
+    pub fn handshake_timeout(self, timeout: Duration) -> Self {
+        Self { handshake_timeout: timeout, ..self }
+    }
+
+    /// Connects through an HTTP proxy, which is asked for a tunnel by `CONNECT` (RFC 6455 §4.1). Default: directly.
+    ///
+    /// `authorization` is sent as `Proxy-Authorization`, such as `Basic …`. No proxy is taken from the environment, and
+    /// auto-configuration scripts are not run.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidUri`] when host or authorization could not stand in the request.
+    pub fn proxy(self, host: &str, port: u16, authorization: Option<&str>) -> Result<Self, InvalidUri> {
+        let is_clean = |text: &str| text.bytes().all(|octet| (0x20..0x7f).contains(&octet));
+        // The host of a URI is what may stand there.
+        ClientRequest::new(&format!("ws://{host}:{port}/"))?;
+        if !authorization.is_none_or(is_clean) {
+            return Err(InvalidUri::Character);
+        }
+        let proxy = Proxy { host: host.to_owned(), port, authorization: authorization.map(str::to_owned) };
+        Ok(Self { proxy: Some(proxy), ..self })
+    }
+
+    /// Lets only one attempt at a time go to one address (RFC 6455 §4.1). Default: off.
+    ///
+    /// Browsers must do this, so that a page cannot flood a server; a program that opens connections on purpose mostly
+    /// does not want it. Give clones of one gate to all connectors that are to wait for each other.
+    #[must_use]
+    pub fn gate(self, gate: ConnectGate) -> Self {
+        Self { gate: Some(gate), ..self }
+    }
+
+    /// The TLS configuration for `wss`. Default: TLS 1.2 and 1.3 with the certificate authorities of Mozilla's programme.
+    #[cfg(feature = "rustls")]
+    #[must_use]
+    pub fn tls(self, config: Arc<tokio_rustls::rustls::ClientConfig>) -> Self {
+        Self { tls: Some(config), ..self }
+    }
+
+    /// Connects, directly or through the proxy, with TLS if the URI is `wss`, and does the opening handshake.
+    ///
+    /// The response is there for its headers, such as `Set-Cookie`.
+    ///
+    /// # Errors
+    ///
+    /// Nothing but the handshake was sent, and the transport is closed. [`ConnectError::Handshake`] has the response,
+    /// when there was one.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives the attempt up.
+    pub async fn connect(
+        &self,
+        request: &ClientRequest,
+    ) -> Result<(WebSocket<ClientTransport>, ReceivedResponse), ConnectError> {
+        self.in_time(async {
+            let (tcp, pass) = self.connect_tcp(request).await?;
+            let io = self.secure(tcp, request).await?;
+            let connected = self.handshake(io, request).await;
+            // Until here the attempt counted as one that is connecting.
+            drop(pass);
+            connected
+        })
+        .await
+    }
+
+    /// Does the opening handshake over a transport that is there, secured if the URI is `wss`.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives the attempt up.
+    pub async fn connect_over<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        io: S,
+        request: &ClientRequest,
+    ) -> Result<(WebSocket<S>, ReceivedResponse), ConnectError> {
+        self.in_time(self.handshake(io, request)).await
+    }
+
+    async fn in_time<T>(
+        &self,
+        attempt: impl Future<Output = Result<T, ConnectError>>,
+    ) -> Result<T, ConnectError> {
+        timeout(self.handshake_timeout, attempt).await.unwrap_or(Err(ConnectError::Timeout))
+    }
+
+    /// A TCP connection to the server, or through the proxy as if to the server.
+    async fn connect_tcp(
+        &self,
+        request: &ClientRequest,
+    ) -> Result<(TcpStream, Option<GatePass>), ConnectError> {
+        if let Some(proxy) = &self.proxy {
+            // RFC 6455 §4.1: who cannot know the address takes each host name for a host of its own.
+            let place = Place::Name(request.host().to_ascii_lowercase(), request.port());
+            let pass = self.pass(place).await?;
+            let mut tcp = TcpStream::connect((proxy.host.as_str(), proxy.port)).await?;
+            tcp.set_nodelay(true)?;
+            self.open_tunnel(&mut tcp, proxy, request).await?;
+            return Ok((tcp, pass));
+        }
+        let mut last_error = io::Error::from(io::ErrorKind::NotFound);
+        for address in lookup_host((request.host(), request.port())).await? {
+            let pass = self.pass(Place::Address(address)).await?;
+            match TcpStream::connect(address).await {
+                Ok(tcp) => {
+                    // A small frame waits for nothing: what is worth waiting for is queued by this crate.
+                    tcp.set_nodelay(true)?;
+                    return Ok((tcp, pass));
+                }
+                Err(error) => last_error = error,
+            }
+        }
+        Err(last_error.into())
+    }
+
+    async fn pass(&self, place: Place) -> Result<Option<GatePass>, ConnectError> {
+        match &self.gate {
+            None => Ok(None),
+            Some(gate) => gate.enter(place).await.map(Some).ok_or(ConnectError::TooManyPending),
+        }
+    }
+
+    /// Asks the proxy for a tunnel to the server (RFC 9110 §9.3.6).
+    async fn open_tunnel(
+        &self,
+        tcp: &mut TcpStream,
+        proxy: &Proxy,
+        request: &ClientRequest,
+    ) -> Result<(), ConnectError> {
+        let host = match request.host() {
+            host if host.contains(':') => format!("[{host}]"),
+            host => host.to_owned(),
+        };
+        let target = format!("{host}:{}", request.port());
+        let mut head = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n");
+        if let Some(authorization) = &proxy.authorization {
+            head.push_str("Proxy-Authorization: ");
+            head.push_str(authorization);
+            head.push_str("\r\n");
+        }
+        head.push_str("\r\n");
+        tcp.write_all(head.as_bytes()).await?;
+        tcp.flush().await?;
+
+        let mut reader = HeadReader::new(self.head_limits);
+        let mut buffer = Vec::new();
+        loop {
+            if let Some((head, len)) = reader.response(&buffer).map_err(ConnectError::ProxyHandshake)? {
+                return match head.status() {
+                    // A server speaks only when it is spoken to: what is behind this head is not from it.
+                    200..=299 if len == buffer.len() => Ok(()),
+                    200..=299 => Err(ConnectError::ProxyHandshake(HandshakeError::MalformedHead)),
+                    status => Err(ConnectError::ProxyHandshake(HandshakeError::Status(status))),
+                };
+            }
+            if tcp.read_buf(&mut buffer).await? == 0 {
+                return Err(ConnectError::EndOfStream);
+            }
+        }
+    }
+
+    /// RFC 6455 §4.1: TLS comes after the tunnel and before the first octet of the handshake.
+    async fn secure(&self, tcp: TcpStream, request: &ClientRequest) -> Result<ClientTransport, ConnectError> {
+        if !request.secure() {
+            return Ok(ClientTransport::plain(tcp));
+        }
+        #[cfg(feature = "rustls")]
+        {
+            let tls = self.tls.clone().unwrap_or_else(super::client_transport::default_tls);
+            ClientTransport::tls(tcp, request.host(), tls).await.map_err(ConnectError::Tls)
+        }
+        #[cfg(not(feature = "rustls"))]
+        {
+            drop(tcp);
+            Err(ConnectError::TlsNotEnabled)
+        }
+    }
+
+    async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        mut io: S,
+        request: &ClientRequest,
+    ) -> Result<(WebSocket<S>, ReceivedResponse), ConnectError> {
+        let key = Key::generate()?;
+        io.write_all(&request.encode(&key)).await?;
+        io.flush().await?;
+
+        let mut reader = HeadReader::new(self.head_limits);
+        let mut buffer = Vec::new();
+        loop {
+            let found = reader.response(&buffer).map_err(|error| ConnectError::Handshake(error, None))?;
+            if let Some((head, head_len)) = found {
+                let negotiated = match request.check(&key, &head.as_response()) {
+                    Ok(negotiated) => negotiated,
+                    Err(error) => {
+                        let response = read_body_prefix(&mut io, &head, &buffer[head_len..]).await;
+                        return Err(ConnectError::Handshake(error, Some(Box::new(response))));
+                    }
+                };
+                let response = head.to_received(&[]);
+                // What came behind the head are the server's first frames.
+                buffer.drain(..head_len);
+                let socket = WebSocket::negotiated(io, Role::Client, negotiated, &self.config, buffer);
+                return Ok((socket, response));
+            }
+            buffer.reserve(READ_LEN);
+            if io.read_buf(&mut buffer).await? == 0 {
+                return Err(ConnectError::EndOfStream);
+            }
+        }
+    }
+}
+
+/// The beginning of what the server says instead of opening a WebSocket; whatever of it comes soon.
+async fn read_body_prefix<S: AsyncRead + Unpin>(
+    io: &mut S,
+    head: &ResponseHead<'_>,
+    received: &[u8],
+) -> ReceivedResponse {
+    let content_length = head
+        .headers()
+        .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+        .and_then(|(_, value)| str::from_utf8(value).ok()?.parse().ok())
+        .unwrap_or(BODY_PREFIX_LEN);
+    let wanted = match head.status() {
+        101 | 204 | 304 => 0,
+        _ => content_length.min(BODY_PREFIX_LEN),
+    };
+    let mut body = received[..received.len().min(wanted)].to_vec();
+    let reading = async {
+        while body.len() < wanted {
+            let missing = wanted - body.len();
+            match io.take(missing as u64).read_buf(&mut body).await {
+                Ok(1..) => {}
+                _ => break,
+            }
+        }
+    };
+    // That the rest of an error page does not come is no other error.
+    let _ = timeout(BODY_PREFIX_PATIENCE, reading).await;
+    head.to_received(&body)
+}
+
+/// Why there is no WebSocket. The application sees it as 1006 (RFC 6455 §7.1.5); no Close frame was sent.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The URI is not one of a WebSocket. Nothing was sent.
+    Uri(InvalidUri),
+    /// The server did not agree. The response is there when its head was whole, with the first 4 KiB of its body.
+    Handshake(HandshakeError, Option<Box<ReceivedResponse>>),
+    /// The proxy did not open a tunnel.
+    ProxyHandshake(HandshakeError),
+    /// The server, or the proxy, ended the transport before its response was whole.
+    EndOfStream,
+    /// It took longer than the handshake timeout.
+    Timeout,
+    /// The transport failed, or could not be had.
+    Io(io::Error),
+    /// TLS failed, for example because the certificate is not valid for the host.
+    Tls(io::Error),
+    /// The URI is `wss` and the feature `rustls` is off.
+    TlsNotEnabled,
+    /// The [`ConnectGate`] has as many attempts waiting as it allows.
+    TooManyPending,
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Uri(error) => fmt::Display::fmt(error, f),
+            Self::Handshake(error, _) => write!(f, "the opening handshake failed: {error}"),
+            Self::ProxyHandshake(error) => write!(f, "the proxy opened no tunnel: {error}"),
+            Self::EndOfStream => f.write_str("the transport ended before the response was whole"),
+            Self::Timeout => f.write_str("the opening handshake took too long"),
+            Self::Io(error) => write!(f, "the transport failed: {error}"),
+            Self::Tls(error) => write!(f, "TLS failed: {error}"),
+            Self::TlsNotEnabled => f.write_str("a wss URI needs the feature rustls"),
+            Self::TooManyPending => f.write_str("too many connection attempts are waiting"),
+        }
+    }
+}
+
+impl std::error::Error for ConnectError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Uri(error) => Some(error),
+            Self::Handshake(error, _) | Self::ProxyHandshake(error) => Some(error),
+            Self::Io(error) | Self::Tls(error) => Some(error),
+            Self::EndOfStream | Self::Timeout | Self::TlsNotEnabled | Self::TooManyPending => None,
+        }
+    }
+}
+
+impl From<InvalidUri> for ConnectError {
+    fn from(error: InvalidUri) -> Self {
+        Self::Uri(error)
+    }
+}
+
+impl From<io::Error> for ConnectError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// How much of the body of a response that is no 101 is kept …
+const BODY_PREFIX_LEN: usize = 4 << 10;
+/// … and how long it is waited for.
+const BODY_PREFIX_PATIENCE: Duration = Duration::from_secs(1);

@@ -1,0 +1,498 @@
+//! WebSockets over tokio: moves octets, decides nothing.
+//!
+//! [`WebSocket`] joins a [`Connection`] to any `AsyncRead + AsyncWrite`. Awaits happen
+//! only where the transport is read or written, never between taking an octet and recording it, so every future here
+//! can be dropped at any await and asked for again.
+//!
+//! [`accept`] and [`connect`] do the opening handshake over a raw transport; behind an HTTP server use
+//! [`handshake`](crate::handshake).
+
+mod accept;
+mod buffer;
+mod client_transport;
+mod connect;
+mod error;
+mod gate;
+mod lend;
+mod message_stream;
+mod shared;
+mod split;
+mod transport;
+
+use std::future::{Future, poll_fn};
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::coop;
+
+use crate::close_code::CloseCode;
+use crate::config::Config;
+use crate::connection::{
+    self, CloseReport, Connection, Encoder, Event, EventKind, KeySource, Located, Message, MessageKind,
+    Outbox, OutgoingMessage, Place,
+};
+use crate::error::SendError;
+use crate::frame::CloseFrame;
+use crate::handshake::Negotiated;
+use crate::role::Role;
+
+pub use accept::{AcceptError, Acceptor, Incoming, accept};
+pub use client_transport::ClientTransport;
+pub use connect::{ConnectError, Connector, connect};
+pub use error::Error;
+pub use gate::ConnectGate;
+pub use lend::{MessageRef, Outgoing};
+pub use split::{Receiver, Sender};
+
+use transport::{Progress, ReceiveSide, Transport};
+
+/// A WebSocket over a transport: one connection, one task.
+///
+/// ```
+/// use sansocket::stream::WebSocket;
+/// use sansocket::{CloseCode, Config, Message};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// // Any transport will do, once the opening handshake has passed over it.
+/// let (near, far) = tokio::io::duplex(1024);
+/// let mut client = WebSocket::client(near, &Config::default(), Vec::new());
+/// let mut server = WebSocket::server(far, &Config::default(), Vec::new());
+///
+/// let echo = tokio::spawn(async move {
+///     while let Some(message) = server.receive().await? {
+///         server.send(message).await?;
+///     }
+///     Ok::<_, sansocket::stream::Error>(server.close_report())
+/// });
+///
+/// client.send("hello").await?;
+/// assert_eq!(client.receive().await?, Some(Message::text("hello")));
+/// let report = client.close(CloseCode::NORMAL, "bye").await?;
+/// assert!(report.clean);
+/// assert!(echo.await??.is_some_and(|report| report.clean));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # When output leaves
+///
+/// [`send`](Self::send) returns when its own last octet has been handed to the transport. [`feed`](Self::feed) queues;
+/// what is queued is offered to the transport before every read, when the high-water mark is passed, and at
+/// [`flush`](Self::flush). So a loop that receives and feeds writes once per burst and leaves nothing behind. A task
+/// that never receives must flush.
+///
+/// # Dropping
+///
+/// Dropping a WebSocket does no I/O: what was fed and not flushed is lost, and the peer sees the transport end without
+/// a Close frame (1006). Say goodbye with [`close`](Self::close).
+#[derive(Debug)]
+pub struct WebSocket<S> {
+    receive: ReceiveSide,
+    encoder: Encoder,
+    outbox: Outbox,
+    transport: Transport<S>,
+    negotiated: Negotiated,
+    /// The `Stream` has yielded the failure.
+    failure_yielded: bool,
+}
+
+impl<S> WebSocket<S> {
+    /// The server's end of a transport whose opening handshake is done.
+    ///
+    /// `unread` is what was read behind the head of the request: the first frames. Nothing of it may be lost.
+    pub fn server(io: S, config: &Config, unread: impl Into<Vec<u8>>) -> Self {
+        Self::new(io, Connection::server(config), unread.into())
+    }
+
+    /// The client's end of a transport whose opening handshake is done, with masking-keys from the operating system.
+    ///
+    /// `unread` is what was read behind the head of the response: the first frames. Nothing of it may be lost.
+    pub fn client(io: S, config: &Config, unread: impl Into<Vec<u8>>) -> Self {
+        Self::new(io, Connection::client(config, KeySource::operating_system()), unread.into())
+    }
+
+    /// One end or the other of a transport whose opening handshake agreed on `negotiated`.
+    ///
+    /// `unread` is what was read behind the head of the peer's handshake: the first frames. Nothing of it may be lost.
+    pub fn negotiated(
+        io: S,
+        role: Role,
+        negotiated: Negotiated,
+        config: &Config,
+        unread: impl Into<Vec<u8>>,
+    ) -> Self {
+        let socket = match role {
+            Role::Client => Self::client(io, config, unread),
+            Role::Server => Self::server(io, config, unread),
+        };
+        Self { negotiated, ..socket }
+    }
+
+    fn new(io: S, connection: Connection, unread: Vec<u8>) -> Self {
+        let Connection { receive, encoder, outbox } = connection;
+        Self {
+            receive: ReceiveSide::new(receive, unread),
+            encoder,
+            outbox,
+            transport: Transport::new(io),
+            negotiated: Negotiated::default(),
+            failure_yielded: false,
+        }
+    }
+
+    /// The subprotocol in use, or `None` when the ends agreed on none.
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.negotiated.subprotocol()
+    }
+
+    /// The transport; `None` once the connection has ended and let go of it.
+    pub fn get_ref(&self) -> Option<&S> {
+        self.transport.get_ref()
+    }
+
+    /// How the connection ended; `None` as long as it has not.
+    pub fn close_report(&self) -> Option<CloseReport> {
+        self.outbox.closing.report()
+    }
+
+    /// How many octets are queued and not yet handed to the transport, frame headers included.
+    pub fn queued(&self) -> usize {
+        self.outbox.output.len()
+    }
+
+    /// Begins the closing handshake without waiting: queues a Close frame behind what is queued, with `code` and
+    /// `reason`, or empty with `None` and `""`.
+    ///
+    /// Nothing can be sent from here on. Messages that arrive before the peer's Close are still received; receive until
+    /// `None`, or call [`close`](Self::close), to drive the closing handshake to its end.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Send`] if the reason is above 123 octets or has no code, or a Close has been sent before.
+    pub fn start_close(&mut self, code: impl Into<Option<CloseCode>>, reason: &str) -> Result<(), Error> {
+        Ok(start_close(&mut self.outbox, code.into(), reason)?)
+    }
+
+    /// Queues a Ping with up to 125 octets of payload. Its Pong comes as an event of
+    /// [`receive_event`](Self::receive_event).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Send`] if the payload is too long, too much is queued or a Close has been sent.
+    pub fn feed_ping(&mut self, payload: &[u8]) -> Result<(), Error> {
+        transport::prepare_output(&mut self.outbox);
+        Ok(self.outbox.ping(payload)?)
+    }
+
+    /// Ends the connection at once, without a closing handshake: what is queued is dropped, the transport too.
+    pub fn abort(&mut self) {
+        self.outbox.abort();
+        self.receive.input.clear();
+        self.transport.let_go();
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
+    /// The next message, owned; `None` for ever once the closing handshake is done: see
+    /// [`close_report`](Self::close_report).
+    ///
+    /// Pings are answered on the way. A payload of up to 16 KiB is one exact allocation; a larger one was read into its
+    /// place.
+    ///
+    /// # Errors
+    ///
+    /// When the connection has failed, the same for ever. The end of the transport without a Close frame is an error,
+    /// never `None` (RFC 6455 §7.1.5).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing: call again.
+    pub fn receive(&mut self) -> impl Future<Output = Result<Option<Message>, Error>> + use<'_, S> {
+        poll_fn(move |cx| self.poll_receive(cx))
+    }
+
+    /// The poll function under [`receive`](Self::receive), for hand-written futures.
+    ///
+    /// # Errors
+    ///
+    /// As [`receive`](Self::receive).
+    #[inline]
+    pub fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
+        let Some((kind, located)) = ready!(self.poll_message(cx))? else { return Poll::Ready(Ok(None)) };
+        Poll::Ready(Ok(Some(self.receive.take(kind, located))))
+    }
+
+    /// The next message, lent from where it was read, together with the way out: the fastest way to receive.
+    ///
+    /// ```
+    /// # async fn echo<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(
+    /// #     socket: &mut sansocket::stream::WebSocket<S>,
+    /// # ) -> Result<(), sansocket::stream::Error> {
+    /// while let Some((message, mut outgoing)) = socket.receive_ref().await? {
+    ///     outgoing.feed(&message)?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`receive`](Self::receive).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing: call again.
+    pub async fn receive_ref(&mut self) -> Result<Option<(MessageRef<'_>, Outgoing<'_>)>, Error> {
+        let Some((kind, located)) = poll_fn(|cx| self.poll_message(cx)).await? else { return Ok(None) };
+        let message = MessageRef::new(kind, located, &mut self.receive);
+        Ok(Some((message, Outgoing::new(&mut self.encoder, &mut self.outbox))))
+    }
+
+    /// The next event, lent from where it was read: messages, and Ping, Pong and Close too. What they ask for is done
+    /// already; this is for those who want to see them.
+    ///
+    /// # Errors
+    ///
+    /// As [`receive`](Self::receive).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing: call again.
+    pub async fn receive_event(&mut self) -> Result<Option<(Event<'_>, Outgoing<'_>)>, Error> {
+        let Some(located) = poll_fn(|cx| self.poll_event(cx)).await? else { return Ok(None) };
+        let event = connection::event(&self.receive.path, located, self.receive.input.lent());
+        Ok(Some((event, Outgoing::new(&mut self.encoder, &mut self.outbox))))
+    }
+
+    /// Sends a message: returns when its last octet has been handed to the transport.
+    ///
+    /// While the transport does not take it, up to one read buffer is read and Pings in it are answered; messages wait
+    /// for [`receive`](Self::receive).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Send`] if nothing can be sent any more, with nothing queued; else the connection has failed, and how
+    /// much of the message the peer got cannot be known.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has queued the whole message or none of it: none if it was never polled, or waited for room
+    /// in the queue. What is queued leaves with the next call of any method.
+    pub async fn send<'m>(&mut self, message: impl Into<OutgoingMessage<'m>>) -> Result<(), Error> {
+        poll_fn(|cx| self.poll_room(cx)).await?;
+        self.queue(message.into())?;
+        self.flush().await
+    }
+
+    /// Queues a message at the call; the future only waits while more than the high-water mark is queued.
+    ///
+    /// What is queued leaves at the next [`receive`](Self::receive) or [`flush`](Self::flush).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Send`] if nothing can be sent any more or, when earlier futures were dropped instead of awaited, too
+    /// much is queued: then nothing was queued by this call.
+    ///
+    /// # Cancel safety
+    ///
+    /// The message is queued, whole, whether the future is polled or not.
+    pub fn feed<'m, M: Into<OutgoingMessage<'m>>>(
+        &mut self,
+        message: M,
+    ) -> impl Future<Output = Result<(), Error>> + use<'_, 'm, S, M> {
+        let mut queued = Some(self.queue(message.into()));
+        poll_fn(move |cx| match queued.take() {
+            Some(Err(error)) => Poll::Ready(Err(error)),
+            Some(Ok(())) | None => self.poll_room(cx),
+        })
+    }
+
+    /// Hands everything that is queued to the transport.
+    ///
+    /// # Errors
+    ///
+    /// If the connection has failed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing: what it had not written yet stays queued.
+    pub fn flush(&mut self) -> impl Future<Output = Result<(), Error>> + use<'_, S> {
+        let until = self.outbox.output.appended();
+        poll_fn(move |cx| self.poll_written(cx, until))
+    }
+
+    /// Sends a Ping with up to 125 octets of payload: returns when it has been handed to the transport. Its Pong comes
+    /// as an event of [`receive_event`](Self::receive_event).
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`send`](Self::send).
+    pub async fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
+        poll_fn(|cx| self.poll_room(cx)).await?;
+        self.feed_ping(payload)?;
+        self.flush().await
+    }
+
+    /// Closes the connection: sends Close behind what is queued, waits for the peer's, ends the transport, and tells
+    /// how it went. `None` and `""` send an empty Close frame.
+    ///
+    /// Messages that still arrive are thrown away, and counted in the report. If the closing handshake has begun before,
+    /// by either end, this drives it to its end.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Send`] if the reason is above 123 octets or has no code: nothing was done. Else the connection failed
+    /// before both Close frames had passed; [`Config::close_timeout`] bounds the wait.
+    ///
+    /// # Cancel safety
+    ///
+    /// The Close is queued when the future is first polled. Dropped then, call again, or receive until `None`.
+    pub async fn close(
+        &mut self,
+        code: impl Into<Option<CloseCode>>,
+        reason: &str,
+    ) -> Result<CloseReport, Error> {
+        match self.start_close(code, reason) {
+            Ok(()) | Err(Error::Send(SendError::SendAfterClose | SendError::Closed)) => {}
+            Err(error) => return Err(error),
+        }
+        while let Some((_, located)) = poll_fn(|cx| self.poll_message(cx)).await? {
+            let len = self.receive.path.payload(located, self.receive.input.lent()).len();
+            self.outbox.closing.count_thrown_away(len);
+        }
+        // INVARIANT: there is a report once receiving has come to its end without an error.
+        self.close_report().ok_or(Error::EndOfStream)
+    }
+
+    /// The next message, or `None` at the end: control frames are dealt with on the way.
+    #[inline]
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<(MessageKind, Located)>, Error>> {
+        loop {
+            let Some(located) = ready!(self.poll_event(cx))? else { return Poll::Ready(Ok(None)) };
+            if let EventKind::Message(kind) = located.kind {
+                return Poll::Ready(Ok(Some((kind, located))));
+            }
+        }
+    }
+
+    /// The primitive: the next event, by its location.
+    #[inline]
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Located>, Error>> {
+        // One unit of the scheduler's budget per event: ten thousand small messages from one read must not starve
+        // this thread's other tasks.
+        let budget = ready!(coop::poll_proceed(cx));
+        loop {
+            // Above the high-water mark received input is left alone: parsing stops, not only reading.
+            if self.outbox.closing.parses_input() && !self.outbox.is_full() {
+                match self.receive.next() {
+                    Ok(Some(located)) => {
+                        self.receive.react(located, &mut self.outbox);
+                        budget.made_progress();
+                        return Poll::Ready(Ok(Some(located)));
+                    }
+                    Ok(None) => {}
+                    Err(error) => self.outbox.fail(error),
+                }
+            }
+            match ready!(self.transport.poll(cx, &mut self.receive, &mut self.outbox)) {
+                Progress::Again => {}
+                Progress::Ended => {
+                    return Poll::Ready(match self.outbox.closing.failure() {
+                        Some(failure) => Err(self.transport.error(failure)),
+                        None => Ok(None),
+                    });
+                }
+            }
+        }
+    }
+
+    /// Waits until less than the high-water mark is queued.
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        while self.outbox.is_full() {
+            ready!(self.poll_output(cx))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Waits until the first `until` octets of all output have been handed to the transport.
+    fn poll_written(&mut self, cx: &mut Context<'_>, until: u64) -> Poll<Result<(), Error>> {
+        loop {
+            let output = self.poll_output(cx)?;
+            if self.outbox.output.written() >= until && !self.transport.is_unflushed() {
+                return Poll::Ready(Ok(()));
+            }
+            ready!(output);
+        }
+    }
+
+    /// One pass of writing, with what can be done for the peer beside it: ready when there was progress.
+    fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let written = self.transport.poll_write(cx, &mut self.outbox);
+        if let Some(error) = self.transport.send_error(&self.outbox) {
+            return Poll::Ready(Err(error));
+        }
+        let read = self.transport.poll_read_ahead(cx, &mut self.receive, &mut self.outbox);
+        if written.is_ready() || read.is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        match ready!(self.transport.poll_timer(cx, &mut self.outbox)) {
+            Progress::Again | Progress::Ended => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn queue(&mut self, message: OutgoingMessage<'_>) -> Result<(), Error> {
+        transport::prepare_output(&mut self.outbox);
+        self.encoder
+            .send(message, &mut self.outbox)
+            .map_err(|error| self.transport.refused(error, &self.outbox))
+    }
+}
+
+/// Queues a Close frame.
+fn start_close(outbox: &mut Outbox, code: Option<CloseCode>, reason: &str) -> Result<(), SendError> {
+    let close = match code {
+        Some(code) => CloseFrame::new(code, reason).map_err(|_| SendError::ReasonTooLong)?,
+        None if reason.is_empty() => CloseFrame::EMPTY,
+        None => return Err(SendError::ReasonWithoutCode),
+    };
+    outbox.close(&close)
+}
+
+impl ReceiveSide {
+    /// The next event in the input, if there is a whole one.
+    #[inline]
+    fn next(&mut self) -> Result<Option<Located>, crate::error::ProtocolError> {
+        let received = self.path.receive(self.input.unconsumed())?;
+        self.input.consume(received.consumed);
+        if let Some(located) = received.event
+            && located.message_kind().is_some()
+        {
+            self.read_len = match located.place {
+                Place::Assembled if self.path.payload(located, &[]).len() > LARGE => AFTER_LARGE,
+                _ => buffer::BUFFER_LEN,
+            };
+        }
+        Ok(received.event)
+    }
+
+    /// Hands over what a control frame asks for.
+    #[inline]
+    fn react(&mut self, located: Located, outbox: &mut Outbox) {
+        connection::react(&mut self.path, outbox, located, self.input.lent());
+    }
+
+    #[inline]
+    fn take(&mut self, kind: MessageKind, located: Located) -> Message {
+        self.path.take(kind, located.place, self.input.lent())
+    }
+}
+
+/// After a message above this length the next one is probably large too …
+const LARGE: usize = 48 << 10;
+/// … and only its beginning is read into the shared buffer: the rest is read to where it belongs.
+const AFTER_LARGE: usize = 16 << 10;

@@ -1,0 +1,263 @@
+//! What the halves of a split WebSocket share: three short locks and one waker that wakes all who wait.
+//!
+//! No runtime's types are named here. The locks are taken in the order receive, encode, output, and are never held
+//! across an await.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::task::{Wake, Waker};
+
+/// The state of a connection whose halves may be on different threads.
+#[derive(Debug)]
+pub(super) struct Shared<R, E, O: Output> {
+    /// The parse state and the input. Only a sender whose output waits ever competes with the receiver for it.
+    receive: Mutex<R>,
+    /// What the frames of a message are.
+    encode: Mutex<E>,
+    /// Frames in order, and the transport.
+    output: Mutex<O>,
+    /// Whether received input may be parsed: kept beside the lock, for the receiver to look at per message.
+    may_parse: AtomicBool,
+    receiver_gone: AtomicBool,
+    waiters: Arc<Waiters>,
+    waker: Waker,
+}
+
+/// What the shared state has to know of the output side.
+pub(super) trait Output {
+    fn observe(&self) -> Observed;
+}
+
+/// What others may be waiting for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Observed {
+    /// Whether received input may be parsed.
+    pub(super) may_parse: bool,
+    /// Octets written so far, and whether they are flushed.
+    pub(super) written: (u64, bool),
+    /// Where the connection stands, as a number that changes with it.
+    pub(super) standing: u32,
+}
+
+impl<R, E, O: Output> Shared<R, E, O> {
+    pub(super) fn new(receive: R, encode: E, output: O) -> Self {
+        let waiters = Arc::new(Waiters::default());
+        let may_parse = output.observe().may_parse;
+        Self {
+            receive: Mutex::new(receive),
+            encode: Mutex::new(encode),
+            output: Mutex::new(output),
+            may_parse: AtomicBool::new(may_parse),
+            receiver_gone: AtomicBool::new(false),
+            waker: Waker::from(Arc::clone(&waiters)),
+            waiters,
+        }
+    }
+
+    pub(super) fn lock_receive(&self) -> MutexGuard<'_, R> {
+        lock(&self.receive)
+    }
+
+    /// For a sender: `None` while the receiver is at work, which then does what the sender would have.
+    pub(super) fn try_lock_receive(&self) -> Option<MutexGuard<'_, R>> {
+        match self.receive.try_lock() {
+            Ok(guard) => Some(guard),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    pub(super) fn lock_encode(&self) -> MutexGuard<'_, E> {
+        lock(&self.encode)
+    }
+
+    /// The output side. When the guard is dropped, whoever waited for what has changed is woken.
+    pub(super) fn lock_output(&self) -> OutputGuard<'_, R, E, O> {
+        let guard = lock(&self.output);
+        let before = guard.observe();
+        OutputGuard { shared: self, before, guard: Some(guard) }
+    }
+
+    #[inline]
+    pub(super) fn may_parse(&self) -> bool {
+        self.may_parse.load(Ordering::Acquire)
+    }
+
+    pub(super) fn receiver_gone(&self) -> bool {
+        self.receiver_gone.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_receiver_gone(&self) {
+        self.receiver_gone.store(true, Ordering::Release);
+        self.waiters.park_receiver(None);
+    }
+
+    /// The waker with which the transport is polled, always: it remembers one per direction only.
+    pub(super) fn waker(&self) -> &Waker {
+        &self.waker
+    }
+
+    pub(super) fn waiters(&self) -> &Waiters {
+        &self.waiters
+    }
+}
+
+/// The output side, locked.
+pub(super) struct OutputGuard<'a, R, E, O: Output> {
+    shared: &'a Shared<R, E, O>,
+    before: Observed,
+    guard: Option<MutexGuard<'a, O>>,
+}
+
+impl<R, E, O: Output> std::ops::Deref for OutputGuard<'_, R, E, O> {
+    type Target = O;
+
+    fn deref(&self) -> &O {
+        // INVARIANT: only `drop` empties it.
+        self.guard.as_ref().expect("the guard is there until it is dropped")
+    }
+}
+
+impl<R, E, O: Output> std::ops::DerefMut for OutputGuard<'_, R, E, O> {
+    fn deref_mut(&mut self) -> &mut O {
+        // INVARIANT: only `drop` empties it.
+        self.guard.as_mut().expect("the guard is there until it is dropped")
+    }
+}
+
+impl<R, E, O: Output> Drop for OutputGuard<'_, R, E, O> {
+    fn drop(&mut self) {
+        let Some(guard) = self.guard.take() else { return };
+        let (before, after) = (self.before, guard.observe());
+        if before.may_parse != after.may_parse {
+            self.shared.may_parse.store(after.may_parse, Ordering::Release);
+        }
+        drop(guard);
+        if before.standing != after.standing {
+            self.shared.waiters.wake_all();
+        } else if before.written != after.written {
+            self.shared.waiters.wake_for_output();
+        }
+    }
+}
+
+/// Those who wait for the transport or for each other.
+#[derive(Debug, Default)]
+pub(super) struct Waiters {
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    receiver: Option<Waker>,
+    /// The receiver waits for output to leave, not for input.
+    receiver_wants_room: bool,
+    senders: Vec<(u64, Waker)>,
+    last_sender: u64,
+}
+
+impl Waiters {
+    /// Parks the receiver, or takes its waker back.
+    ///
+    /// It must be parked before the transport is polled, so that no wake-up falls between; and it takes its waker back
+    /// when it goes on, or its own task's sends would wake it.
+    pub(super) fn park_receiver(&self, waker: Option<&Waker>) {
+        let mut waiting = lock(&self.waiting);
+        waiting.receiver_wants_room = false;
+        match (&mut waiting.receiver, waker) {
+            (Some(parked), Some(waker)) => parked.clone_from(waker),
+            (parked, waker) => *parked = waker.cloned(),
+        }
+    }
+
+    /// The parked receiver waits for room in the output.
+    pub(super) fn receiver_wants_room(&self) {
+        lock(&self.waiting).receiver_wants_room = true;
+    }
+
+    pub(super) fn receiver_is_parked(&self) -> bool {
+        lock(&self.waiting).receiver.is_some()
+    }
+
+    pub(super) fn wake_receiver(&self) {
+        let receiver = lock(&self.waiting).receiver.take();
+        if let Some(receiver) = receiver {
+            receiver.wake();
+        }
+    }
+
+    fn wake_for_output(&self) {
+        let mut waiting = lock(&self.waiting);
+        if waiting.senders.is_empty() && !waiting.receiver_wants_room {
+            return;
+        }
+        let receiver = if waiting.receiver_wants_room { waiting.receiver.take() } else { None };
+        let senders = std::mem::take(&mut waiting.senders);
+        drop(waiting);
+        receiver.into_iter().for_each(Waker::wake);
+        senders.into_iter().for_each(|(_, waker)| waker.wake());
+    }
+
+    fn wake_all(&self) {
+        let mut waiting = lock(&self.waiting);
+        let receiver = waiting.receiver.take();
+        let senders = std::mem::take(&mut waiting.senders);
+        drop(waiting);
+        receiver.into_iter().for_each(Waker::wake);
+        senders.into_iter().for_each(|(_, waker)| waker.wake());
+    }
+}
+
+impl Wake for Waiters {
+    fn wake(self: Arc<Self>) {
+        self.wake_all();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.wake_all();
+    }
+}
+
+/// One sender's place among the waiters. Dropped with its future: a waiter that is gone owns no registration.
+#[derive(Debug)]
+pub(super) struct SenderPlace<'a> {
+    waiters: &'a Waiters,
+    number: u64,
+}
+
+impl<'a> SenderPlace<'a> {
+    pub(super) fn new(waiters: &'a Waiters) -> Self {
+        Self { waiters, number: 0 }
+    }
+
+    /// Parks the sender. It must be parked before the transport is polled, so that no wake-up falls between.
+    pub(super) fn park(&mut self, waker: &Waker) {
+        let mut waiting = lock(&self.waiters.waiting);
+        if self.number == 0 {
+            waiting.last_sender += 1;
+            self.number = waiting.last_sender;
+        }
+        match waiting.senders.iter_mut().find(|(number, _)| *number == self.number) {
+            Some((_, parked)) => parked.clone_from(waker),
+            None => waiting.senders.push((self.number, waker.clone())),
+        }
+    }
+
+    /// Takes the sender's waker back: what it does itself need not wake it.
+    pub(super) fn unpark(&mut self) {
+        if self.number != 0 {
+            lock(&self.waiters.waiting).senders.retain(|(number, _)| *number != self.number);
+        }
+    }
+}
+
+impl Drop for SenderPlace<'_> {
+    fn drop(&mut self) {
+        self.unpark();
+    }
+}
+
+/// A panic elsewhere in the program leaves the state as it was: every change under a lock is whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,486 @@
+//! The two halves of a WebSocket: one that receives, and any number of handles that send.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use futures_core::stream::{FusedStream, Stream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::coop;
+
+use super::error::Error;
+use super::shared::{Observed, Output, OutputGuard, SenderPlace, Shared};
+use super::transport::{self, Progress, ReceiveSide, Transport};
+use super::{WebSocket, start_close};
+use crate::close_code::CloseCode;
+use crate::connection::{CloseReport, Encoder, EventKind, Message, Outbox, OutgoingMessage, TransportPhase};
+use crate::error::SendError;
+use crate::role::Role;
+
+type State<S> = Shared<ReceiveSide, Encoder, OutputSide<S>>;
+type Guard<'a, S> = OutputGuard<'a, ReceiveSide, Encoder, OutputSide<S>>;
+
+/// Frames in order and the transport they go to: behind one lock.
+#[derive(Debug)]
+struct OutputSide<S> {
+    role: Role,
+    outbox: Outbox,
+    transport: Transport<S>,
+}
+
+impl<S> Output for OutputSide<S> {
+    fn observe(&self) -> Observed {
+        let closing = &self.outbox.closing;
+        Observed {
+            may_parse: closing.parses_input() && !self.outbox.is_full(),
+            written: (self.outbox.output.written(), self.transport.is_unflushed()),
+            standing: closing.standing() << 2 | self.transport.standing(),
+        }
+    }
+}
+
+/// The half that receives. There is one.
+///
+/// Dropping it while the connection is open begins the closing handshake, since nobody could see the peer's answer to
+/// anything: a server sends 1001, a client an empty Close. The senders drive it on.
+pub struct Receiver<S> {
+    state: Arc<State<S>>,
+    failure_yielded: bool,
+}
+
+/// The half that sends: clone it for every task that has something to say.
+///
+/// Messages of different senders never mix; each is sent whole. Dropping the senders says nothing to the peer: call
+/// [`close`](Self::close).
+pub struct Sender<S> {
+    state: Arc<State<S>>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
+    /// Splits the socket in a half that receives and a half that sends, for different tasks.
+    ///
+    /// Pings are answered, and the closing handshake goes on, whichever half is polled. The unsplit socket is faster:
+    /// split only when messages are sent that do not answer one just received.
+    pub fn split(self) -> (Receiver<S>, Sender<S>) {
+        let Self { receive, encoder, outbox, transport, failure_yielded, .. } = self;
+        let output = OutputSide { role: outbox.role(), outbox, transport };
+        let state = Arc::new(Shared::new(receive, encoder, output));
+        (Receiver { state: Arc::clone(&state), failure_yielded }, Sender { state })
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Receiver<S> {
+    /// The next message; `None` for ever once the closing handshake is done: see [`close_report`](Self::close_report).
+    ///
+    /// # Errors
+    ///
+    /// When the connection has failed, the same for ever. The end of the transport without a Close frame is an error,
+    /// never `None` (RFC 6455 §7.1.5).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing: call again.
+    pub fn receive(&mut self) -> impl Future<Output = Result<Option<Message>, Error>> + use<'_, S> {
+        poll_fn(move |cx| self.poll_receive(cx))
+    }
+
+    /// The poll function under [`receive`](Self::receive), for hand-written futures.
+    ///
+    /// # Errors
+    ///
+    /// As [`receive`](Self::receive).
+    pub fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
+        let budget = ready!(coop::poll_proceed(cx));
+        let mut receive = self.state.lock_receive();
+        self.state.waiters().park_receiver(None);
+        loop {
+            if self.state.may_parse() {
+                match receive.next() {
+                    Ok(Some(located)) => match located.kind {
+                        EventKind::Message(kind) => {
+                            budget.made_progress();
+                            return Poll::Ready(Ok(Some(receive.take(kind, located))));
+                        }
+                        EventKind::Control(_) => {
+                            receive.react(located, &mut self.state.lock_output().outbox);
+                            continue;
+                        }
+                    },
+                    Ok(None) => {}
+                    Err(error) => self.state.lock_output().outbox.fail(error),
+                }
+            }
+            self.state.waiters().park_receiver(Some(cx.waker()));
+            let mut output = self.state.lock_output();
+            match output.poll(self.state.waker(), &mut receive) {
+                Poll::Pending => {
+                    if output.outbox.is_full() {
+                        self.state.waiters().receiver_wants_room();
+                    }
+                    return Poll::Pending;
+                }
+                Poll::Ready(progress) => {
+                    self.state.waiters().park_receiver(None);
+                    if let Progress::Ended = progress {
+                        return Poll::Ready(output.end());
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl<S> Receiver<S> {
+    /// How the connection ended; `None` as long as it has not.
+    #[must_use]
+    pub fn close_report(&self) -> Option<CloseReport> {
+        self.state.lock_output().outbox.closing.report()
+    }
+
+    /// Another handle that sends.
+    #[must_use]
+    pub fn sender(&self) -> Sender<S> {
+        Sender { state: Arc::clone(&self.state) }
+    }
+}
+
+impl<S> Drop for Receiver<S> {
+    fn drop(&mut self) {
+        let mut output = self.state.lock_output();
+        let code = match output.role {
+            Role::Server => Some(CloseCode::GOING_AWAY),
+            Role::Client => None,
+        };
+        // Refused only when the closing handshake has begun before.
+        let _ = start_close(&mut output.outbox, code, "");
+        self.state.set_receiver_gone();
+    }
+}
+
+/// Messages until the closing handshake is done. A failure is yielded once, and then `None`.
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream for Receiver<S> {
+    type Item = Result<Message, Error>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let receiver = self.get_mut();
+        if receiver.failure_yielded {
+            return Poll::Ready(None);
+        }
+        let received = ready!(receiver.poll_receive(cx));
+        receiver.failure_yielded = received.is_err();
+        Poll::Ready(received.transpose())
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> FusedStream for Receiver<S> {
+    fn is_terminated(&self) -> bool {
+        let ended_well = self.close_report().is_some_and(|report| report.failure.is_none());
+        self.failure_yielded || ended_well
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
+    /// Sends a message: returns when its last octet has been handed to the transport.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Send`] if nothing can be sent any more, with nothing queued; else the connection has failed, and how
+    /// much of the message the peer got cannot be known.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has queued the whole message or none of it. What is queued leaves when any half is polled.
+    pub async fn send<'m>(&self, message: impl Into<OutgoingMessage<'m>>) -> Result<(), Error> {
+        let mut place = SenderPlace::new(self.state.waiters());
+        let mut message = Some(message.into());
+        let until = poll_fn(|cx| self.poll_queue(cx, &mut place, &mut message)).await?;
+        poll_fn(|cx| self.poll_written(cx, &mut place, until)).await
+    }
+
+    /// Queues a message; waits only while more than the high-water mark is queued. It leaves when any half is polled.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Send`] if nothing can be sent any more: nothing was queued.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has queued the whole message or none of it.
+    pub async fn feed<'m>(&self, message: impl Into<OutgoingMessage<'m>>) -> Result<(), Error> {
+        let mut place = SenderPlace::new(self.state.waiters());
+        let mut message = Some(message.into());
+        poll_fn(|cx| self.poll_queue(cx, &mut place, &mut message)).await?;
+        // The receiver offers it to the transport, if it is waiting there.
+        self.state.waiters().wake_receiver();
+        Ok(())
+    }
+
+    /// Hands everything that is queued to the transport.
+    ///
+    /// # Errors
+    ///
+    /// If the connection has failed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing.
+    pub async fn flush(&self) -> Result<(), Error> {
+        let mut place = SenderPlace::new(self.state.waiters());
+        let until = self.state.lock_output().outbox.output.appended();
+        poll_fn(|cx| self.poll_written(cx, &mut place, until)).await
+    }
+
+    /// Sends a Ping with up to 125 octets of payload: returns when it has been handed to the transport.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), and if the payload is too long.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`send`](Self::send).
+    pub async fn ping(&self, payload: &[u8]) -> Result<(), Error> {
+        let mut place = SenderPlace::new(self.state.waiters());
+        let until = poll_fn(|cx| {
+            let mut output = ready!(self.poll_room(cx, &mut place))?;
+            output.outbox.ping(payload)?;
+            Poll::Ready(Ok::<_, Error>(output.outbox.output.appended()))
+        })
+        .await?;
+        poll_fn(|cx| self.poll_written(cx, &mut place, until)).await
+    }
+
+    /// Closes the connection: sends Close behind what is queued, and waits until the connection has ended. `None` and
+    /// `""` send an empty Close frame.
+    ///
+    /// Messages that still arrive belong to the [`Receiver`], which has to be polled for the peer's Close behind them to
+    /// be seen. If it was dropped they are thrown away, and counted in the report.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Send`] if the reason is above 123 octets or has no code: nothing was done. Else the connection failed
+    /// before both Close frames had passed; [`Config::close_timeout`](crate::Config::close_timeout) bounds the wait.
+    ///
+    /// # Cancel safety
+    ///
+    /// The Close is queued when the future is first polled. Dropped then, call again, or receive until `None`.
+    pub async fn close(
+        &self,
+        code: impl Into<Option<CloseCode>>,
+        reason: &str,
+    ) -> Result<CloseReport, Error> {
+        match start_close(&mut self.state.lock_output().outbox, code.into(), reason) {
+            Ok(()) | Err(SendError::SendAfterClose | SendError::Closed) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let mut place = SenderPlace::new(self.state.waiters());
+        poll_fn(|cx| self.poll_closed(cx, &mut place)).await
+    }
+
+    /// Queues the message, once there is room; tells how much is appended with it.
+    fn poll_queue(
+        &self,
+        cx: &mut Context<'_>,
+        place: &mut SenderPlace<'_>,
+        message: &mut Option<OutgoingMessage<'_>>,
+    ) -> Poll<Result<u64, Error>> {
+        // Before the output's lock: a message that takes long to encode must not delay a Pong.
+        let mut encoder = self.state.lock_encode();
+        let mut output = ready!(self.poll_room(cx, place))?;
+        if let Some(message) = message.take() {
+            let OutputSide { outbox, transport, .. } = &mut *output;
+            transport::prepare_output(outbox);
+            encoder.send(message, outbox).map_err(|error| transport.refused(error, outbox))?;
+        }
+        Poll::Ready(Ok(output.outbox.output.appended()))
+    }
+
+    /// Waits until less than the high-water mark is queued.
+    fn poll_room(
+        &self,
+        cx: &mut Context<'_>,
+        place: &mut SenderPlace<'_>,
+    ) -> Poll<Result<Guard<'_, S>, Error>> {
+        loop {
+            {
+                let output = self.state.lock_output();
+                if !output.outbox.is_full() {
+                    return Poll::Ready(Ok(output));
+                }
+            }
+            ready!(self.poll_output(cx, place))?;
+        }
+    }
+
+    /// Waits until the first `until` octets of all output have been handed to the transport.
+    fn poll_written(
+        &self,
+        cx: &mut Context<'_>,
+        place: &mut SenderPlace<'_>,
+        until: u64,
+    ) -> Poll<Result<(), Error>> {
+        loop {
+            let output = self.poll_output(cx, place)?;
+            {
+                let state = self.state.lock_output();
+                if state.outbox.output.written() >= until && !state.transport.is_unflushed() {
+                    return Poll::Ready(Ok(()));
+                }
+            }
+            ready!(output);
+        }
+    }
+
+    /// One pass of writing, with what can be done for the peer beside it: ready when there was progress, and else the
+    /// sender is parked.
+    fn poll_output(&self, cx: &mut Context<'_>, place: &mut SenderPlace<'_>) -> Poll<Result<(), Error>> {
+        place.park(cx.waker());
+        let mut receive = self.state.try_lock_receive();
+        let mut output = self.state.lock_output();
+        let result = self.poll_pass(receive.as_deref_mut(), &mut output);
+        if result.is_ready() {
+            place.unpark();
+        }
+        result
+    }
+
+    fn poll_pass(
+        &self,
+        receive: Option<&mut ReceiveSide>,
+        output: &mut OutputSide<S>,
+    ) -> Poll<Result<(), Error>> {
+        let cx = &mut Context::from_waker(self.state.waker());
+        let OutputSide { outbox, transport, .. } = output;
+        let written = transport.poll_write(cx, outbox);
+        if let Some(error) = transport.send_error(outbox) {
+            return Poll::Ready(Err(error));
+        }
+        // A receiver that waits is woken by the same waker; it reads unless our output is stuck.
+        if let Some(receive) = receive
+            && (written.is_pending() || !self.state.waiters().receiver_is_parked())
+            && transport.poll_read_ahead(cx, receive, outbox).is_ready()
+        {
+            self.state.waiters().wake_receiver();
+            return Poll::Ready(Ok(()));
+        }
+        if written.is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        transport.poll_timer(cx, outbox).map(|_| Ok(()))
+    }
+
+    /// Waits until the connection has ended, and drives it there as far as the receiver does not.
+    fn poll_closed(
+        &self,
+        cx: &mut Context<'_>,
+        place: &mut SenderPlace<'_>,
+    ) -> Poll<Result<CloseReport, Error>> {
+        loop {
+            place.park(cx.waker());
+            let receive = self.state.try_lock_receive();
+            let mut output = self.state.lock_output();
+            if output.outbox.closing.phase() == TransportPhase::Drop {
+                output.end()?;
+                return Poll::Ready(output.outbox.closing.report().ok_or(Error::EndOfStream));
+            }
+            // The receiver is at work: it wakes us when the connection stands elsewhere.
+            let Some(mut receive) = receive else { return Poll::Pending };
+            if self.state.receiver_gone() {
+                output.throw_away(&mut receive);
+            } else if output.outbox.closing.parses_input() {
+                // What still arrives is the receiver's: only write, and keep the time.
+                let pass = self.poll_pass(Some(&mut receive), &mut output)?;
+                if pass.is_pending() || output.outbox.output.is_empty() {
+                    let cx = &mut Context::from_waker(self.state.waker());
+                    let OutputSide { outbox, transport, .. } = &mut *output;
+                    ready!(transport.poll_timer(cx, outbox));
+                }
+                continue;
+            }
+            ready!(output.poll(self.state.waker(), &mut receive));
+        }
+    }
+}
+
+impl<S> Sender<S> {
+    /// Begins the closing handshake without waiting: see [`WebSocket::start_close`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Send`] if the reason is above 123 octets or has no code, or a Close has been sent before.
+    pub fn start_close(&self, code: impl Into<Option<CloseCode>>, reason: &str) -> Result<(), Error> {
+        Ok(start_close(&mut self.state.lock_output().outbox, code.into(), reason)?)
+    }
+
+    /// How the connection ended; `None` as long as it has not.
+    #[must_use]
+    pub fn close_report(&self) -> Option<CloseReport> {
+        self.state.lock_output().outbox.closing.report()
+    }
+
+    /// How many octets are queued and not yet handed to the transport, frame headers included.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.state.lock_output().outbox.output.len()
+    }
+
+    /// Ends the connection at once, without a closing handshake: what is queued is dropped, the transport too.
+    pub fn abort(&self) {
+        let mut output = self.state.lock_output();
+        output.outbox.abort();
+        output.transport.let_go();
+    }
+}
+
+impl<S> Clone for Sender<S> {
+    fn clone(&self) -> Self {
+        Self { state: Arc::clone(&self.state) }
+    }
+}
+
+impl<S> OutputSide<S> {
+    /// How receiving ended.
+    fn end(&self) -> Result<Option<Message>, Error> {
+        match self.outbox.closing.failure() {
+            Some(failure) => Err(self.transport.error(failure)),
+            None => Ok(None),
+        }
+    }
+
+    /// Parses what has come, for a connection that nobody receives from.
+    fn throw_away(&mut self, receive: &mut ReceiveSide) {
+        while self.outbox.closing.parses_input() && !self.outbox.is_full() {
+            match receive.next() {
+                Ok(Some(located)) => {
+                    receive.react(located, &mut self.outbox);
+                    if located.message_kind().is_some() {
+                        let len = receive.path.payload(located, receive.input.lent()).len();
+                        self.outbox.closing.count_thrown_away(len);
+                    }
+                }
+                Ok(None) => return,
+                Err(error) => self.outbox.fail(error),
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> OutputSide<S> {
+    fn poll(&mut self, waker: &std::task::Waker, receive: &mut ReceiveSide) -> Poll<Progress> {
+        self.transport.poll(&mut Context::from_waker(waker), receive, &mut self.outbox)
+    }
+}
+
+impl<S> fmt::Debug for Receiver<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receiver").finish_non_exhaustive()
+    }
+}
+
+impl<S> fmt::Debug for Sender<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender").finish_non_exhaustive()
+    }
+}

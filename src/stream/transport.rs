@@ -1,0 +1,453 @@
+//! One pass over the transport: offer what is queued, read what there is, end as the closing handshake says.
+
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::BufMut;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::task::coop;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::buffer::{self, BUFFER_LEN, Input};
+use super::error::Error;
+use crate::connection::{Outbox, ReceivePath, Timestamp, TransportPhase};
+use crate::error::{Failure, SendError};
+
+/// The transport and what is known about it. Decides nothing: the phases and deadlines are the connection's.
+#[derive(Debug)]
+pub(super) struct Transport<S> {
+    /// `None` once there is nothing left to do with it.
+    io: Option<S>,
+    /// Something was written since the last flush.
+    unflushed: bool,
+    /// Reading came to its end, by the end of the stream or by an error.
+    read_ended: bool,
+    /// The first error of reading or writing.
+    error: Option<Arc<io::Error>>,
+    /// Writing does not work any more.
+    write_failed: bool,
+    origin: Instant,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+/// What the receiving side owns: the parse state and what it has not parsed.
+#[derive(Debug)]
+pub(super) struct ReceiveSide {
+    pub(super) path: ReceivePath,
+    pub(super) input: Input,
+    /// How much to read at once.
+    pub(super) read_len: usize,
+}
+
+/// What a pass over the transport came to.
+#[derive(Debug)]
+pub(super) enum Progress {
+    /// There may be something to parse, or another phase: look again.
+    Again,
+    /// The connection is closed.
+    Ended,
+}
+
+impl ReceiveSide {
+    pub(super) fn new(path: ReceivePath, unread: Vec<u8>) -> Self {
+        Self { path, input: Input::with(unread), read_len: BUFFER_LEN }
+    }
+}
+
+impl<S> Transport<S> {
+    pub(super) fn new(io: S) -> Self {
+        Self {
+            io: Some(io),
+            unflushed: false,
+            read_ended: false,
+            error: None,
+            write_failed: false,
+            origin: Instant::now(),
+            timer: None,
+        }
+    }
+
+    pub(super) fn get_ref(&self) -> Option<&S> {
+        self.io.as_ref()
+    }
+
+    /// Something that was written has not been flushed.
+    pub(super) fn is_unflushed(&self) -> bool {
+        self.unflushed
+    }
+
+    /// What of this others may have to look at, as a number below four that changes with it.
+    pub(super) fn standing(&self) -> u32 {
+        u32::from(self.read_ended) | u32::from(self.write_failed) << 1
+    }
+
+    /// Lets go of the transport, without a word.
+    pub(super) fn let_go(&mut self) {
+        self.io = None;
+        self.timer = None;
+    }
+
+    /// Why output can no longer be written, if it cannot.
+    pub(super) fn send_error(&self, outbox: &Outbox) -> Option<Error> {
+        match outbox.closing.failure() {
+            Some(failure) => Some(self.error(failure)),
+            None if self.write_failed => Some(self.error(Failure::Transport)),
+            None => None,
+        }
+    }
+
+    /// The reason why nothing was queued: why the connection failed, if it did, tells more than that it is closed.
+    pub(super) fn refused(&self, error: SendError, outbox: &Outbox) -> Error {
+        match error {
+            SendError::Closed => self.send_error(outbox).unwrap_or(Error::Send(error)),
+            _ => Error::Send(error),
+        }
+    }
+
+    /// The failure as the caller sees it, with the I/O error that belongs to it.
+    pub(super) fn error(&self, failure: Failure) -> Error {
+        match failure {
+            Failure::Protocol(error) => Error::Protocol(error),
+            Failure::EndOfStream => Error::EndOfStream,
+            Failure::CloseTimeout => Error::CloseTimeout,
+            Failure::Transport => Error::Io(
+                self.error.clone().unwrap_or_else(|| Arc::new(io::ErrorKind::ConnectionAborted.into())),
+            ),
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
+    /// Offers what is queued to the transport, then reads once; in the phases of the end does what they ask for.
+    ///
+    /// Everything received before has to be parsed, as far as it can be.
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        receive: &mut ReceiveSide,
+        outbox: &mut Outbox,
+    ) -> Poll<Progress> {
+        match outbox.closing.phase() {
+            TransportPhase::ReadWrite => {
+                // Queued output is offered before every read: a peer whose input never runs dry still gets replies.
+                let written = self.poll_write(cx, outbox);
+                // Above the high-water mark received input is left alone.
+                if outbox.is_full() && written.is_pending() {
+                    // The peer may be waiting for us to read before it reads itself.
+                    if self.poll_read_ahead(cx, receive, outbox).is_ready() {
+                        return Poll::Ready(Progress::Again);
+                    }
+                    return self.poll_timer(cx, outbox);
+                }
+                if outbox.closing.phase() != TransportPhase::ReadWrite {
+                    return Poll::Ready(Progress::Again);
+                }
+                self.poll_read(cx, receive, outbox)
+            }
+            phase => {
+                receive.input.clear();
+                self.poll_end(cx, phase, outbox)
+            }
+        }
+    }
+
+    /// Writes everything that is queued, and flushes the transport.
+    ///
+    /// An error ends writing for good; what is queued is dropped. What the peer has sent can still be received.
+    pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, outbox: &mut Outbox) -> Poll<()> {
+        if self.write_failed {
+            outbox.write_failed();
+            return Poll::Ready(());
+        }
+        match ready!(self.try_poll_write(cx, outbox)) {
+            Ok(()) => {}
+            Err(error) => {
+                self.write_failed = true;
+                self.error.get_or_insert_with(|| Arc::new(error));
+                outbox.write_failed();
+            }
+        }
+        Poll::Ready(())
+    }
+
+    fn try_poll_write(&mut self, cx: &mut Context<'_>, outbox: &mut Outbox) -> Poll<io::Result<()>> {
+        let Some(io) = &mut self.io else { return Poll::Ready(Ok(())) };
+        while !outbox.output.is_empty() {
+            let written = ready!(poll_write_some(Pin::new(&mut *io), cx, outbox))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.unflushed = true;
+            outbox.advance(written);
+        }
+        if self.unflushed {
+            ready!(Pin::new(io).poll_flush(cx))?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        receive: &mut ReceiveSide,
+        outbox: &mut Outbox,
+    ) -> Poll<Progress> {
+        if self.read_ended {
+            return self.end_reading(outbox);
+        }
+        let Some(io) = &mut self.io else { return Poll::Ready(Progress::Ended) };
+        let read = match receive.path.destination() {
+            // A large payload is read to where it belongs, and no further.
+            Some((destination, len)) if len >= EXACT_READ_FROM && receive.input.is_empty() => {
+                pin!(io.read_buf(&mut destination.limit(len))).poll(cx)
+            }
+            _ => poll_fill(Pin::new(io), cx, &mut receive.input, receive.read_len),
+        };
+        match read {
+            Poll::Ready(Ok(0)) => {
+                self.read_ended = true;
+                self.end_reading(outbox)
+            }
+            Poll::Ready(Ok(_)) => Poll::Ready(Progress::Again),
+            Poll::Ready(Err(error)) => {
+                self.read_failed(error);
+                self.end_reading(outbox)
+            }
+            // What could be read has been received: now the failure to write is the end.
+            Poll::Pending if self.write_failed => {
+                outbox.transport_failed();
+                Poll::Ready(Progress::Again)
+            }
+            Poll::Pending => {
+                // When only the scheduler wants its turn, the next read is near.
+                if coop::has_budget_remaining() {
+                    receive.input.park();
+                    receive.path.release_buffers();
+                    release_output(outbox);
+                }
+                self.poll_timer(cx, outbox)
+            }
+        }
+    }
+
+    /// Reads what fits the input buffer, without delivering it, and answers the Pings in it: for callers that wait for
+    /// the transport to take output. Ready when something came in.
+    pub(super) fn poll_read_ahead(
+        &mut self,
+        cx: &mut Context<'_>,
+        receive: &mut ReceiveSide,
+        outbox: &mut Outbox,
+    ) -> Poll<()> {
+        let Some(io) = &mut self.io else { return Poll::Pending };
+        if self.read_ended || outbox.closing.phase() != TransportPhase::ReadWrite {
+            return Poll::Pending;
+        }
+        if receive.input.room(1).is_empty() {
+            return Poll::Pending;
+        }
+        let read = poll_fill(Pin::new(io), cx, &mut receive.input, BUFFER_LEN);
+        if let Poll::Ready(Ok(1..)) = read {
+            crate::connection::answer_pings_ahead(&mut receive.path, outbox, receive.input.unconsumed());
+        }
+        receive.input.park();
+        match read {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(0)) => {
+                self.read_ended = true;
+                Poll::Pending
+            }
+            Poll::Ready(Ok(_)) => Poll::Ready(()),
+            Poll::Ready(Err(error)) => {
+                self.read_failed(error);
+                Poll::Pending
+            }
+        }
+    }
+
+    fn read_failed(&mut self, error: io::Error) {
+        self.read_ended = true;
+        self.error.get_or_insert_with(|| Arc::new(error));
+    }
+
+    /// Everything that was read is parsed, and no more can come.
+    fn end_reading(&mut self, outbox: &mut Outbox) -> Poll<Progress> {
+        if self.error.is_some() {
+            outbox.transport_failed();
+        } else {
+            outbox.end_of_stream();
+        }
+        Poll::Ready(Progress::Again)
+    }
+
+    fn poll_end(
+        &mut self,
+        cx: &mut Context<'_>,
+        phase: TransportPhase,
+        outbox: &mut Outbox,
+    ) -> Poll<Progress> {
+        match phase {
+            TransportPhase::ReadWrite => return Poll::Ready(Progress::Again),
+            TransportPhase::Flush => {
+                if self.write_failed {
+                    outbox.transport_failed();
+                    return Poll::Ready(Progress::Again);
+                }
+                if self.poll_write(cx, outbox).is_ready() || self.poll_discard(cx, outbox).is_ready() {
+                    return Poll::Ready(Progress::Again);
+                }
+            }
+            TransportPhase::ShutDown => {
+                let Some(io) = &mut self.io else { return Poll::Ready(Progress::Ended) };
+                match Pin::new(io).poll_shutdown(cx) {
+                    Poll::Ready(Ok(())) => {
+                        outbox.closing.write_side_shut_down();
+                        return Poll::Ready(Progress::Again);
+                    }
+                    Poll::Ready(Err(error)) => {
+                        self.error.get_or_insert_with(|| Arc::new(error));
+                        outbox.transport_failed();
+                        return Poll::Ready(Progress::Again);
+                    }
+                    Poll::Pending => {}
+                }
+            }
+            TransportPhase::Discard => {
+                if self.poll_discard(cx, outbox).is_ready() {
+                    return Poll::Ready(Progress::Again);
+                }
+            }
+            TransportPhase::Drop => {
+                self.let_go();
+                release_output(outbox);
+                return Poll::Ready(Progress::Ended);
+            }
+        }
+        self.poll_timer(cx, outbox)
+    }
+
+    /// Reads once and throws it away.
+    fn poll_discard(&mut self, cx: &mut Context<'_>, outbox: &mut Outbox) -> Poll<()> {
+        let Some(io) = &mut self.io else { return Poll::Pending };
+        if self.read_ended {
+            // Told again, since the phase in which it counts may have begun since.
+            outbox.end_of_stream();
+            return if outbox.closing.phase() == TransportPhase::Flush {
+                Poll::Pending
+            } else {
+                Poll::Ready(())
+            };
+        }
+        let mut scratch = buffer::take();
+        let mut read = ReadBuf::new(&mut scratch);
+        let result = Pin::new(io).poll_read(cx, &mut read);
+        let len = read.filled().len();
+        buffer::give(scratch);
+        match ready!(result) {
+            Ok(()) if len == 0 => {
+                self.read_ended = true;
+                outbox.end_of_stream();
+            }
+            Ok(()) => outbox.closing.discard(len),
+            Err(error) => {
+                self.read_failed(error);
+                outbox.transport_failed();
+            }
+        }
+        Poll::Ready(())
+    }
+
+    /// Waits for the next deadline, if there is one, and does what is due. `Ready` when that changed the phase.
+    pub(super) fn poll_timer(&mut self, cx: &mut Context<'_>, outbox: &mut Outbox) -> Poll<Progress> {
+        let phase = outbox.closing.phase();
+        while let Some(deadline) = outbox.closing.next_deadline() {
+            if deadline > Timestamp::ORIGIN {
+                // A timeout beyond what the clock can tell never comes.
+                let Some(deadline) = self.origin.checked_add(deadline.since_origin()) else { break };
+                let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+                if timer.deadline() != deadline {
+                    timer.as_mut().reset(deadline);
+                }
+                ready!(timer.as_mut().poll(cx));
+            }
+            outbox.handle_timeout(Timestamp::from_origin(self.origin.elapsed()));
+            if outbox.closing.phase() != phase {
+                return Poll::Ready(Progress::Again);
+            }
+        }
+        self.timer = None;
+        Poll::Pending
+    }
+}
+
+/// Reads once into the input.
+fn poll_fill<S: AsyncRead>(
+    io: Pin<&mut S>,
+    cx: &mut Context<'_>,
+    input: &mut Input,
+    limit: usize,
+) -> Poll<io::Result<usize>> {
+    let mut read = ReadBuf::new(input.room(limit));
+    ready!(io.poll_read(cx, &mut read))?;
+    let len = read.filled().len();
+    input.filled(len);
+    Poll::Ready(Ok(len))
+}
+
+/// Writes once.
+fn poll_write_some<S: AsyncWrite>(
+    io: Pin<&mut S>,
+    cx: &mut Context<'_>,
+    outbox: &mut Outbox,
+) -> Poll<io::Result<usize>> {
+    let mut slices = [&[][..]; MAX_SLICES];
+    let filled = outbox.output.slices(&mut slices);
+    match &slices[..filled] {
+        [] => Poll::Ready(Ok(0)),
+        [one] => io.poll_write(cx, one),
+        many if io.is_write_vectored() => {
+            let mut vectored = [IoSlice::new(&[]); MAX_SLICES];
+            for (to, octets) in vectored.iter_mut().zip(many) {
+                *to = IoSlice::new(octets);
+            }
+            io.poll_write_vectored(cx, &vectored[..many.len()])
+        }
+        // One write of a header alone would be one TLS record: copied together.
+        many => {
+            let mut together = buffer::take();
+            let mut len = 0;
+            for octets in many {
+                let part = octets.len().min(together.len() - len);
+                together[len..len + part].copy_from_slice(&octets[..part]);
+                len += part;
+            }
+            let written = io.poll_write(cx, &together[..len]);
+            buffer::give(together);
+            written
+        }
+    }
+}
+
+/// Gives the output's buffer back to the pool when nothing is queued.
+pub(super) fn release_output(outbox: &mut Outbox) {
+    if let Some(buffer) = outbox.output.take_buffer() {
+        buffer::give(buffer);
+    }
+}
+
+/// Lends the output a pooled buffer before something is queued.
+#[inline]
+pub(super) fn prepare_output(outbox: &mut Outbox) {
+    if outbox.output.needs_buffer() {
+        outbox.output.lend_buffer(buffer::take());
+    }
+}
+
+/// From this many octets on a payload is read to where it belongs.
+const EXACT_READ_FROM: usize = 16 << 10;
+
+/// How many slices one write gathers. Payloads up to 16 KiB are copied, so that this many never limit a write.
+const MAX_SLICES: usize = 64;
