@@ -52,10 +52,12 @@ use crate::frame::{CloseFrame, ControlOpcode, MAX_CONTROL_PAYLOAD_LEN};
 use crate::role::Role;
 
 pub use closing::TransportPhase;
+pub(crate) use event::EventKind;
+#[cfg(feature = "tokio")]
+pub(crate) use event::Place;
 pub use event::{
     CloseReport, ClosedBy, Event, Located, Message, MessageKind, OutgoingMessage, Received, ReceivedClose,
 };
-pub(crate) use event::{EventKind, Place};
 pub use keys::KeySource;
 pub(crate) use receive::ReceivePath;
 pub(crate) use send::{Encoder, Outbox};

@@ -183,6 +183,7 @@ impl Outbox {
     }
 
     /// Nothing can be written any more; while frames are still received, those that have come are looked at.
+    #[cfg(feature = "tokio")]
     pub(crate) fn write_failed(&mut self) {
         if self.closing.parses_input() {
             self.output.clear();
