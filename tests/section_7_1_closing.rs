@@ -392,6 +392,25 @@ fn each_role_gives_up_in_each_state_when_its_time_is_over() {
     }
 }
 
+// 6455-7.1.1-1
+#[test]
+fn each_role_drains_for_two_seconds_from_the_shut_down() {
+    for role in ROLES {
+        for state in [State::ShuttingDown, State::FailingShutDown] {
+            let mut end = reach(state, role).unwrap();
+            end.handle_timeout(seconds(100));
+            end.write_side_shut_down();
+            assert_eq!(end.next_deadline(), Some(Timestamp::ORIGIN));
+            end.handle_timeout(seconds(101));
+            assert_eq!(end.next_deadline(), Some(seconds(103)), "{role:?} {state:?}");
+            end.handle_timeout(seconds(102));
+            assert_eq!(end.phase(), TransportPhase::Discard);
+            end.handle_timeout(seconds(103));
+            assert_eq!(end.phase(), TransportPhase::Drop);
+        }
+    }
+}
+
 // 6455-5.5.1-11 6455-7.1.1-4
 #[test]
 fn each_role_comes_to_an_end_by_time_alone_from_every_closing_state() {
