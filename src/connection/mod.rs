@@ -52,10 +52,10 @@ use crate::frame::{CloseFrame, ControlOpcode, MAX_CONTROL_PAYLOAD_LEN};
 use crate::role::Role;
 
 pub use closing::TransportPhase;
+pub(crate) use event::EventKind;
 pub use event::{
     CloseReport, ClosedBy, Event, Located, Message, MessageKind, OutgoingMessage, Received, ReceivedClose,
 };
-pub(crate) use event::EventKind;
 pub use keys::KeySource;
 pub(crate) use receive::ReceivePath;
 pub(crate) use send::{Encoder, Outbox};
