@@ -15,13 +15,29 @@ use super::{connection, drain, from_peer, wire_frames};
 ///
 /// Behind what ends the connection more frames are offered: nothing may come of them.
 pub(crate) fn every_split(role: Role, config: &Config, frames: &[impl AsRef<[u8]>]) -> Transcript {
+    every_split_after(&|_| {}, role, config, frames)
+}
+
+/// [`every_split`] of frames that the peer of `role` sends, written down unmasked, with the default configuration.
+pub(crate) fn every_split_from_peer(role: Role, frames: &[&[u8]]) -> Transcript {
+    let frames: Vec<Vec<u8>> = frames.iter().map(|frame| from_peer(role, frame)).collect();
+    every_split(role, &Config::default(), &frames)
+}
+
+/// [`every_split`] for a connection with which something was done before its input comes.
+pub(crate) fn every_split_after(
+    before: &dyn Fn(&mut Connection),
+    role: Role,
+    config: &Config,
+    frames: &[impl AsRef<[u8]>],
+) -> Transcript {
     let input: Vec<u8> = frames.iter().flat_map(AsRef::as_ref).copied().collect();
     let cuts = cuts(frames, input.len());
     let octets: Vec<usize> = (1..input.len()).collect();
 
     let mut references = Vec::new();
     for driver in DRIVERS {
-        let run = |input: &[u8], cuts: &[usize]| Run::of(role, config, driver, input, cuts);
+        let run = |input: &[u8], cuts: &[usize]| Run::of(before, role, config, driver, input, cuts);
         let reference = run(&input, &octets);
         run(&input, &[]).assert_agrees(&reference, &[], input.len());
         for &cut in &cuts {
@@ -88,6 +104,22 @@ impl Transcript {
         assert_eq!(self.report.received, ReceivedClose::Abnormal);
         assert_eq!(self.report.closed_by, ClosedBy::Local);
         assert!(!self.report.clean);
+    }
+
+    /// The peer's Close was answered with the frame `answer`, both have passed, and it is the server that goes on.
+    #[track_caller]
+    pub(crate) fn assert_closed_cleanly(&self, role: Role, received: ReceivedClose, answer: &[u8]) {
+        assert_eq!(self.failure, None);
+        assert_eq!(self.sent.last().map(Vec::as_slice), Some(answer));
+        assert_eq!(self.sent.iter().filter(|frame| frame[0] == 0x88).count(), 1, "one Close a side");
+        let phase = match role {
+            Role::Server => TransportPhase::ShutDown,
+            Role::Client => TransportPhase::Discard,
+        };
+        assert_eq!(self.phase, phase);
+        assert_eq!(self.report.received, received);
+        assert_eq!(self.report.failure, None);
+        assert!(self.report.clean);
     }
 
     /// The connection is open, and the input ended where a frame ends.
@@ -205,7 +237,14 @@ struct Run {
 }
 
 impl Run {
-    fn of(role: Role, config: &Config, driver: Driver, input: &[u8], cuts: &[usize]) -> Self {
+    fn of(
+        before: &dyn Fn(&mut Connection),
+        role: Role,
+        config: &Config,
+        driver: Driver,
+        input: &[u8],
+        cuts: &[usize],
+    ) -> Self {
         let mut driving = Driving {
             connection: connection(role, config),
             driver,
@@ -217,6 +256,8 @@ impl Run {
             failed: None,
             output: Vec::new(),
         };
+        before(&mut driving.connection);
+        driving.write(Writes::AfterEachEvent);
         let mut from = 0;
         for &cut in cuts.iter().chain([&input.len()]) {
             driving.offer(&input[from..cut]);

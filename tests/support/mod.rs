@@ -8,9 +8,9 @@ pub(crate) mod keys;
 use sansocket::connection::Connection;
 use sansocket::{Config, Role};
 
-pub(crate) use every_split::{Event, Transcript, every_split};
+pub(crate) use every_split::{Event, Transcript, every_split, every_split_after, every_split_from_peer};
 pub(crate) use frames::{KEY, client_frame, client_frame_with, from_peer, masked, server_frame, wire_frames};
-pub(crate) use keys::known_keys;
+pub(crate) use keys::{SECOND_KEY, known_keys};
 
 pub(crate) const BOTH_ROLES: [Role; 2] = [Role::Client, Role::Server];
 
@@ -19,6 +19,14 @@ pub(crate) fn connection(role: Role, config: &Config) -> Connection {
     match role {
         Role::Client => Connection::client(config, known_keys()),
         Role::Server => Connection::server(config),
+    }
+}
+
+/// How many octets of header a masking-key adds to what the peer of `role` sends.
+pub(crate) fn key_len(role: Role) -> usize {
+    match role {
+        Role::Client => 0,
+        Role::Server => 4,
     }
 }
 
