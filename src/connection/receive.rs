@@ -199,7 +199,7 @@ impl ReceivePath {
             DataOpcode::Binary => self.message.begin(MessageKind::Binary),
             DataOpcode::Continuation => {}
         }
-        if !header.fin() {
+        if !header.fin() || opcode == DataOpcode::Continuation {
             self.message.count_fragment(payload_len, &self.limits)?;
         }
         // The limit is on the whole message: what this frame claims is no longer there for the next.
