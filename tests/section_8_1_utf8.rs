@@ -2,8 +2,11 @@
 
 mod support;
 
+use sansocket::connection::{Connection, Located};
 use sansocket::{Config, ProtocolError, Role};
-use support::{BOTH_ROLES, Event, every_split, every_split_from_peer, from_peer, key_len, server_frame};
+use support::{
+    BOTH_ROLES, Event, connection, every_split, every_split_from_peer, from_peer, key_len, server_frame,
+};
 
 /// Texts like those of the Autobahn suite's group 6, with the index of the octet that cannot be right: the length of
 /// the text if it only must not end there.
@@ -221,4 +224,45 @@ fn both_receive_invalid_text_between_messages_and_deliver_what_came_before() {
 fn client_receives_invalid_text_and_sends_1007() {
     let received = every_split(Role::Client, &Config::default(), &[b"\x81\x02\xc3\x28"]);
     assert_eq!(received.output, b"\x88\x82\x37\xfa\x21\x3d\x34\x15");
+}
+
+/// A driver that is not correct: no safe code may come by a `str` that is not UTF-8.
+fn client_with_text() -> (Connection, Located, [u8; 4]) {
+    let mut client = connection(Role::Client, &Config::default());
+    let mut input = *b"\x81\x02ok";
+    let located = client.receive(&mut input).unwrap().event.unwrap();
+    (client, located, input)
+}
+
+// 6455-8.1-1 6455-10.7-1
+#[test]
+#[should_panic(expected = "the text is not what `receive` located")]
+fn client_receives_text_and_refuses_to_borrow_it_changed() {
+    let (client, located, mut input) = client_with_text();
+    input[3] = 0xff;
+    let _ = client.event(located, &input);
+}
+
+// 6455-8.1-1 6455-10.7-1
+#[test]
+#[should_panic(expected = "the text is not what `receive` located")]
+fn client_receives_text_and_refuses_to_take_it_changed() {
+    let (mut client, located, mut input) = client_with_text();
+    input[3] = 0xff;
+    let _ = client.take(located, &input);
+}
+
+// 6455-8.1-1 6455-10.7-1
+#[test]
+#[should_panic(expected = "the text is not what `receive` located")]
+fn client_receives_text_and_refuses_to_borrow_it_with_its_destination_overwritten() {
+    let mut client = connection(Role::Client, &Config::default());
+    let mut begin = *b"\x81\x05Hel";
+    assert_eq!(client.receive(&mut begin).unwrap().event, None);
+    let (destination, room) = client.destination().unwrap();
+    assert!(room >= 2);
+    destination.extend_from_slice(b"lo");
+    destination[0] = 0xff;
+    let located = client.receive(&mut []).unwrap().event.unwrap();
+    let _ = client.event(located, &[]);
 }
