@@ -2,54 +2,12 @@
 
 mod support;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
 use sansocket::{Config, Limits, ProtocolError, Role};
+use support::allocations::{Counting, allocated_by, peak_of};
 use support::{BOTH_ROLES, Event, connection, every_split, from_peer, key_len, server_frame};
-
-/// Counts what this thread has allocated.
-struct Counting;
-
-thread_local! {
-    static ALLOCATED: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: everything is left to the system's allocator; the counter allocates nothing.
-#[allow(unsafe_code, reason = "an allocator cannot be counted without being one")]
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size());
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps the contract of `dealloc`.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        count(new_size.saturating_sub(layout.size()));
-        // SAFETY: the caller keeps the contract of `realloc`.
-        unsafe { System.realloc(pointer, layout, new_size) }
-    }
-}
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
-
-fn count(octets: usize) {
-    // While a thread ends its counter is gone.
-    let _ = ALLOCATED.try_with(|allocated| allocated.set(allocated.get() + octets));
-}
-
-/// How many octets `run` allocates, freed or not.
-fn allocated_by<T>(run: impl FnOnce() -> T) -> (usize, T) {
-    let before = ALLOCATED.get();
-    let result = run();
-    (ALLOCATED.get() - before, result)
-}
 
 fn limited(message: usize, frame: usize) -> Config {
     Config::default().limits(Limits::default().max_message_len(message).max_frame_len(frame))
@@ -139,8 +97,8 @@ fn both_receive_16_mib_by_default_and_no_more() {
         let header = from_peer(role, b"\x82\x7f\x00\x00\x00\x00\x01\x00\x00\x00");
         let received = every_split(role, &Config::default(), &[&header]);
         assert_eq!((received.failure, received.unconsumed), (None, 0));
-        let header = b"\x82\x7f\x00\x00\x00\x00\x01\x00\x00\x01".map(|octet| octet);
-        let received = every_split(role, &Config::default(), &[from_peer(role, &header)]);
+        let header = from_peer(role, b"\x82\x7f\x00\x00\x00\x00\x01\x00\x00\x01");
+        let received = every_split(role, &Config::default(), &[header]);
         received.assert_failed(ProtocolError::FrameTooBig, 1009, 10);
     }
 }
@@ -197,7 +155,7 @@ fn both_receive_payload_and_allocate_in_proportion_to_what_has_come() {
                     come += piece_len;
                 }
             });
-            // A vector that doubles has allocated at most twice what it grew to, and what it grew to is at most twice.
+            // A vector that doubles has up to twice the room it needs, and had half, a quarter and so on before.
             assert!(allocated <= 4 * come, "{allocated} for {come} in pieces of {piece_len}");
         }
     }
@@ -293,5 +251,43 @@ fn both_receive_100_000_empty_fragments_by_default_and_refuse_one_more() {
         });
         assert_eq!(allocated, 0, "they cost no memory");
         assert_eq!(connection.receive(&mut more), Err(ProtocolError::TooManyEmptyFragments.into()));
+    }
+}
+
+// 6455-10.4-1 6455-5.5.3-2 CM-28
+#[test]
+fn both_receive_without_end_and_hold_bounded_memory() {
+    for role in BOTH_ROLES {
+        let mut connection = connection(role, &limited(4000, 4000));
+        let round: Vec<u8> = [
+            server_frame(0x01, &[b'x'; 1500]),
+            server_frame(0x89, &[b'p'; 125]),
+            server_frame(0x00, b""),
+            server_frame(0x8a, &[b'p'; 125]),
+            server_frame(0x80, &[b'x'; 2500]),
+            server_frame(0x82, &[0xff; 4000]),
+        ]
+        .iter()
+        .flat_map(|frame| from_peer(role, frame))
+        .collect();
+        // Ten megabytes in pieces that never fit the frames; what is to be sent is never written.
+        let mut unread = Vec::with_capacity(1000);
+        let (peak, events) = peak_of(|| {
+            let mut events = 0;
+            for piece in 0..20_000 {
+                unread.extend((0..501).map(|i| round[(piece * 501 + i) % round.len()]));
+                loop {
+                    let received = connection.receive(&mut unread).unwrap();
+                    events += usize::from(received.event.is_some());
+                    unread.drain(..received.consumed);
+                    if received.event.is_none() {
+                        break;
+                    }
+                }
+            }
+            events
+        });
+        assert!(events > 4000, "{events}");
+        assert!(peak <= 96 << 10, "{peak} octets at most");
     }
 }

@@ -19,7 +19,7 @@ fn receive_all(connection: &mut Connection, input: &mut [u8]) -> Vec<Event> {
     let mut events = Vec::new();
     let mut at = 0;
     loop {
-        let received = connection.receive(&mut input[at..]).unwrap();
+        let received = connection.receive(&mut input[at..]).expect("it is valid");
         let Some(located) = received.event else { return events };
         events.push(connection.event(located, &input[at..]).into());
         at += received.consumed;

@@ -11,7 +11,7 @@ use support::{
 };
 
 fn close_1000(connection: &mut Connection) {
-    connection.close(&CloseFrame::with_code(CloseCode::NORMAL)).unwrap();
+    connection.close(&CloseFrame::with_code(CloseCode::NORMAL)).expect("it is open");
 }
 
 // RFC 6455 §5.7: an unmasked Ping "Hello" and its masked Pong.

@@ -89,7 +89,7 @@ fn both_receive_the_same_failure_for_ever_after_the_end_of_stream() {
 
 /// One event of `input`, which has to be there.
 fn receive_one(connection: &mut Connection, input: &mut [u8]) -> (Event, Option<Message>, usize) {
-    let received = connection.receive(input).unwrap();
+    let received = connection.receive(input).expect("it is valid");
     let located = received.event.expect("an event");
     let event = Event::from(connection.event(located, input));
     (event, connection.take(located, input), received.consumed)

@@ -230,7 +230,7 @@ fn client_receives_invalid_text_and_sends_1007() {
 fn client_with_text() -> (Connection, Located, [u8; 4]) {
     let mut client = connection(Role::Client, &Config::default());
     let mut input = *b"\x81\x02ok";
-    let located = client.receive(&mut input).unwrap().event.unwrap();
+    let located = client.receive(&mut input).expect("it is valid").event.expect("it is whole");
     (client, located, input)
 }
 

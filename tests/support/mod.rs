@@ -1,6 +1,7 @@
 //! What the tests of the core share: frames as visible octets, keys that are known, and the every-split harness.
 #![allow(dead_code, unused_imports, reason = "each test binary uses its own part of this")]
 
+pub(crate) mod allocations;
 pub(crate) mod every_split;
 pub(crate) mod frames;
 pub(crate) mod keys;
