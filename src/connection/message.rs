@@ -48,17 +48,8 @@ impl Assembly {
         self.empty_fragments = 0;
     }
 
-    pub(super) fn kind(&self) -> MessageKind {
-        self.kind
-    }
-
     pub(super) fn payload(&self) -> &[u8] {
         &self.payload
-    }
-
-    /// How many octets there are.
-    pub(super) fn len(&self) -> usize {
-        self.payload.len()
     }
 
     /// Takes note of a fragment's length: endless ones without payload must not keep a message open (RFC 6455 §10.4).
