@@ -50,6 +50,7 @@ use crate::config::Config;
 use crate::error::{Failure, SendError};
 use crate::frame::{CloseFrame, ControlOpcode, MAX_CONTROL_PAYLOAD_LEN};
 use crate::role::Role;
+use crate::utf8;
 
 pub use closing::TransportPhase;
 pub(crate) use event::EventKind;
@@ -123,9 +124,10 @@ impl Connection {
     ///
     /// # Panics
     ///
-    /// If `input` is shorter than it was.
+    /// If `input` is shorter than it was, or a text is no longer UTF-8.
     #[must_use]
     pub fn event<'a>(&'a self, located: Located, input: &'a [u8]) -> Event<'a> {
+        self.assert_text_unchanged(located, input);
         event(&self.receive, located, input)
     }
 
@@ -134,9 +136,10 @@ impl Connection {
     ///
     /// # Panics
     ///
-    /// If `input` is shorter than it was.
+    /// If `input` is shorter than it was, or a text is no longer UTF-8.
     #[must_use]
     pub fn take(&mut self, located: Located, input: &[u8]) -> Option<Message> {
+        self.assert_text_unchanged(located, input);
         located.message_kind().map(|kind| self.receive.take(kind, located.place, input))
     }
 
@@ -303,6 +306,16 @@ impl Connection {
     /// Lends a buffer for output, all of whose octets may be overwritten. Without it, one is allocated as needed.
     pub fn lend_output_buffer(&mut self, buffer: Vec<u8>) {
         self.outbox.output.lend_buffer(buffer);
+    }
+
+    /// Text is validated as it arrives and then viewed without a second pass, which is sound only as long as nobody
+    /// changes it. At this face safe code could: the input is the caller's, a destination can be overwritten, a
+    /// location can be stale. So it is looked at again here; the layers of this crate go past it.
+    fn assert_text_unchanged(&self, located: Located, input: &[u8]) {
+        if located.message_kind() == Some(MessageKind::Text) {
+            let text = self.receive.payload(located, input);
+            assert!(utf8::check_whole(text).is_ok(), "the text is not what `receive` located");
+        }
     }
 }
 

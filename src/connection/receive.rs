@@ -35,8 +35,8 @@ pub(crate) struct ReceivePath {
 /// How far the scan for Pings has come that looks past messages nobody has received yet.
 #[derive(Debug, Default)]
 pub(super) struct Ahead {
-    /// Where the next frame begins that has not been looked at, counted from the input not yet consumed; zero when
-    /// nothing has been.
+    /// Where the next frame begins that has not been looked at, counted from the first octet that no call of `receive`
+    /// has taken; zero when nothing has been.
     offset: usize,
     message_open: bool,
     /// Pings before `offset` that are answered already.
@@ -199,7 +199,7 @@ impl ReceivePath {
             DataOpcode::Binary => self.message.begin(MessageKind::Binary),
             DataOpcode::Continuation => {}
         }
-        if !header.fin() {
+        if !header.fin() || opcode == DataOpcode::Continuation {
             self.message.count_fragment(payload_len, &self.limits)?;
         }
         // The limit is on the whole message: what this frame claims is no longer there for the next.
@@ -215,6 +215,7 @@ impl ReceivePath {
         let read = self.message.unjudged();
         let (taken, consumed) = if read > 0 {
             self.message.judge(key)?;
+            self.ahead.consumed(read);
             (read, 0)
         } else {
             let len = missing.min(input.len());
@@ -243,8 +244,8 @@ impl ReceivePath {
     /// Where a large payload is to be read to, if one is being received: the destination and how many octets it may
     /// get. What is read there is taken at the next `receive`, before its input.
     pub(crate) fn destination(&mut self) -> Option<(&mut Vec<u8>, usize)> {
-        match self.frame {
-            Frame::Data { missing, .. } if missing > 0 && self.ended.is_none() => {
+        match (self.frame, self.missing()) {
+            (Frame::Data { .. }, missing @ 1..) if self.ended.is_none() => {
                 Some(self.message.destination(missing))
             }
             _ => None,
@@ -296,15 +297,36 @@ impl ReceivePath {
         if self.ended.is_some() {
             return None;
         }
+        // The input begins behind what was read straight to its destination.
+        let read = self.message.unjudged();
         if self.ahead.offset == 0 {
-            self.ahead.offset = self.missing();
             self.ahead.message_open = match self.frame {
                 Frame::Data { fin, .. } => !fin,
                 _ => self.expect.message_open,
             };
+            match self.frame {
+                Frame::Header => {}
+                Frame::Data { missing, .. } => self.ahead.offset = missing,
+                Frame::Control { opcode: ControlOpcode::Close, .. } => return None,
+                Frame::Control { opcode: ControlOpcode::Pong, missing, .. } => self.ahead.offset = missing,
+                Frame::Control { opcode: ControlOpcode::Ping, missing, key } => {
+                    let rest = input.get(..missing)?;
+                    self.ahead.offset = missing;
+                    self.ahead.answered += 1;
+                    let begun = self.control.len();
+                    // INVARIANT: the header bounds the whole payload to 125.
+                    let ping = &mut payload[..begun + missing];
+                    ping[..begun].copy_from_slice(&self.control);
+                    ping[begun..].copy_from_slice(rest);
+                    if let Some(key) = key {
+                        key.mask(&mut ping[begun..]);
+                    }
+                    return Some(ping.len());
+                }
+            }
         }
         loop {
-            let rest = input.get(self.ahead.offset..)?;
+            let rest = input.get(self.ahead.offset - read..)?;
             let expect = Expect {
                 message_open: self.ahead.message_open,
                 max_message_len: self.limits.message_len(),
@@ -331,7 +353,7 @@ impl ReceivePath {
                     continue;
                 }
             }
-            self.ahead.offset = self.ahead.offset.saturating_add(len + payload_len);
+            self.ahead.offset = self.ahead.offset.saturating_add(len).saturating_add(payload_len);
         }
     }
 
