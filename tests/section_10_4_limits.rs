@@ -220,7 +220,7 @@ fn both_receive_empty_fragments_up_to_the_limit_and_refuse_one_more() {
             }
         }
         // They are counted message by message, past control frames, and empty messages are no fragments.
-        let mut frames = fragments(role, "--x");
+        let mut frames = fragments(role, "x--");
         frames.insert(1, from_peer(role, b"\x89\x00"));
         frames.extend((0..5).map(|_| from_peer(role, b"\x81\x00")));
         frames.extend(fragments(role, "--x"));
@@ -289,5 +289,42 @@ fn both_receive_without_end_and_hold_bounded_memory() {
         });
         assert!(events > 4000, "{events}");
         assert!(peak <= 96 << 10, "{peak} octets at most");
+    }
+}
+
+// What an application keeps is what the message is long, and a large one is not copied to come to that.
+// 6455-10.4-2
+#[test]
+fn both_receive_message_in_pieces_and_give_it_away_in_memory_of_its_length() {
+    for role in BOTH_ROLES {
+        let mut connection = connection(role, &Config::default());
+        let frame = from_peer(role, &server_frame(0x82, &[b'x'; 300_000]));
+        let mut begin = frame[..100_000].to_vec();
+        assert_eq!(connection.receive(&mut begin).unwrap().event, None);
+        let mut at = begin.len();
+        let large = loop {
+            let (destination, room) = connection.destination().unwrap();
+            destination.extend_from_slice(&frame[at..at + room]);
+            at += room;
+            if let Some(located) = connection.receive(&mut []).unwrap().event {
+                break located;
+            }
+        };
+        let (allocated, message) = allocated_by(|| connection.take(large, &[]).unwrap());
+        assert_eq!(message.payload().len(), 300_000);
+        assert!(allocated <= 64, "{allocated} octets to give 300,000 away");
+
+        // Behind a longer one, whose room was kept, in the same place.
+        for (len, taken) in [(30_000, false), (100, true)] {
+            let frame = from_peer(role, &server_frame(0x82, &vec![b'x'; len]));
+            let (mut begin, mut end) = (frame[..20].to_vec(), frame[20..].to_vec());
+            assert_eq!(connection.receive(&mut begin).unwrap().event, None);
+            let located = connection.receive(&mut end).unwrap().event.unwrap();
+            if taken {
+                let (allocated, message) = allocated_by(|| connection.take(located, &end).unwrap());
+                assert_eq!(message.payload().len(), len);
+                assert!((len..len + 64).contains(&allocated), "{allocated} octets for {len}");
+            }
+        }
     }
 }
