@@ -19,6 +19,9 @@ enum Source {
 
 impl KeySource {
     /// Keys from the operating system's generator, fetched 1 KiB at a time and thread by thread.
+    ///
+    /// A process that forks without starting another program must not go on to use connections in the child: it would
+    /// repeat the parent's keys.
     #[cfg(feature = "std")]
     #[must_use]
     pub const fn operating_system() -> Self {

@@ -30,6 +30,8 @@ pub(crate) struct Output {
     spare: Vec<u8>,
     /// Where some frame's header lies in `buffer`: from there the next frame boundaries are found.
     frame_at: usize,
+    /// How many octets at the front the transport has been given without taking them, and may insist on.
+    offered: usize,
     /// Octets appended and written since the beginning, without the Pongs that went ahead.
     appended: u64,
     written: u64,
@@ -49,6 +51,8 @@ struct Shared {
     piece_start: usize,
     /// The length of a Pong that was put ahead of what was queued before it; zero for a payload.
     pong_len: usize,
+    /// The transport has been given some of it.
+    is_offered: bool,
 }
 
 impl Output {
@@ -136,7 +140,7 @@ impl Output {
             waiting.payload = frame;
             return;
         }
-        let boundary = self.frame_boundary();
+        let boundary = self.frame_boundary(self.behind_offered());
         // What stands at the boundary already belongs to the frame before it.
         let index = self.shared.partition_point(|shared| shared.at <= boundary);
         self.shared.insert(index, Shared { pong_len: len, ..Shared::new(boundary, frame, None) });
@@ -205,10 +209,27 @@ impl Output {
             self.spare = written.map(|shared| shared.piece).unwrap_or_default();
         }
         assert!(left == 0, "the transport took more than it was given");
+        self.offered = self.offered.saturating_sub(len);
         if self.is_empty() {
             self.start = 0;
             self.end = 0;
             self.frame_at = 0;
+            self.offered = 0;
+        }
+    }
+
+    /// Says that the transport was given the first `len` octets, did not take them, and may insist on getting the same
+    /// ones again: TLS libraries that encrypt before they write do. Nothing is put ahead of them any more.
+    #[cfg(any(feature = "tokio", test))]
+    pub(crate) fn offer(&mut self, len: usize) {
+        self.offered = self.offered.max(len);
+        let mut begins = 0;
+        let mut from = self.start;
+        for shared in &mut self.shared {
+            begins += shared.at - from;
+            from = shared.at;
+            shared.is_offered |= begins < len;
+            begins += shared.len();
         }
     }
 
@@ -266,7 +287,7 @@ impl Output {
 
     #[cold]
     fn make_room(&mut self, len: usize) {
-        let boundary = self.frame_boundary();
+        let boundary = self.frame_boundary(self.start);
         if self.start >= self.buffer.len() / 2 {
             let written = self.start;
             self.buffer.copy_within(written..self.end, 0);
@@ -301,9 +322,24 @@ impl Output {
         shared.masking_key = Some(key.advanced(len));
     }
 
-    /// The first place not yet written where one frame ends and another begins, or may.
-    fn frame_boundary(&mut self) -> usize {
-        while self.frame_at < self.start {
+    /// Where `buffer` goes on behind what the transport has been given.
+    fn behind_offered(&self) -> usize {
+        let (mut at, mut left) = (self.start, self.offered);
+        for shared in &self.shared {
+            let copied = left.min(shared.at - at);
+            at += copied;
+            left -= copied;
+            if at < shared.at || left == 0 {
+                return at;
+            }
+            left = left.saturating_sub(shared.len());
+        }
+        at + left.min(self.end - at)
+    }
+
+    /// The first place at or behind `from` where one frame ends and another begins, or may.
+    fn frame_boundary(&mut self, from: usize) -> usize {
+        while self.frame_at < from {
             self.frame_at = self.frame_behind(self.frame_at);
         }
         self.frame_at
@@ -331,11 +367,15 @@ impl Output {
 
 impl Shared {
     fn new(at: usize, payload: Bytes, masking_key: Option<MaskingKey>) -> Self {
-        Self { at, payload, masking_key, piece: Vec::new(), piece_start: 0, pong_len: 0 }
+        Self { at, payload, masking_key, piece: Vec::new(), piece_start: 0, pong_len: 0, is_offered: false }
+    }
+
+    fn len(&self) -> usize {
+        self.piece.len() - self.piece_start + self.payload.len()
     }
 
     fn is_empty(&self) -> bool {
-        self.piece_start == self.piece.len() && self.payload.is_empty()
+        self.len() == 0
     }
 
     /// Takes up to `len` octets off the front of what is ready to be written; says how many.
@@ -350,9 +390,9 @@ impl Shared {
         piece + payload
     }
 
-    /// A Pong that went ahead, of which nothing has been written.
+    /// A Pong that went ahead, of which nothing has been written or offered.
     fn is_whole_pong(&self) -> bool {
-        self.pong_len != 0 && self.payload.len() == self.pong_len
+        self.pong_len != 0 && self.payload.len() == self.pong_len && !self.is_offered
     }
 }
 

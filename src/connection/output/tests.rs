@@ -24,6 +24,10 @@ enum Step {
         taken: Taken,
     },
     WriteAll,
+    /// The transport is given this many octets, takes none and remembers them.
+    Offer {
+        len: usize,
+    },
     TakeBuffer,
     LendBuffer {
         len: usize,
@@ -49,6 +53,7 @@ struct Model {
     frames: VecDeque<Queued>,
     appended: u64,
     written: u64,
+    offered: usize,
 }
 
 struct Queued {
@@ -64,11 +69,19 @@ impl Model {
     }
 
     fn push_pong_ahead(&mut self, octets: Vec<u8>) {
-        if let Some(waiting) = self.frames.iter_mut().find(|frame| frame.ahead && frame.gone == 0) {
+        // Frames of which something is written or offered stay where they are.
+        let mut offered = self.offered;
+        let begun = self.frames.iter().take_while(|frame| {
+            let begun = frame.gone > 0 || offered > 0;
+            offered = offered.saturating_sub(frame.octets.len() - frame.gone);
+            begun
+        });
+        let boundary = begun.count();
+        let waiting = self.frames.iter_mut().skip(boundary).find(|frame| frame.ahead);
+        if let Some(waiting) = waiting {
             waiting.octets = octets;
             return;
         }
-        let boundary = usize::from(self.frames.front().is_some_and(|frame| frame.gone > 0));
         self.frames.insert(boundary, Queued { octets, gone: 0, ahead: true });
     }
 
@@ -90,6 +103,7 @@ impl Model {
                 self.frames.pop_front();
             }
             octets = &octets[len..];
+            self.offered = self.offered.saturating_sub(len);
         }
     }
 }
@@ -158,6 +172,11 @@ impl Run {
                 self.write(slots, taken);
             }
             Step::WriteAll => while self.write(3, Taken::Percent(100)) > 0 {},
+            Step::Offer { len } => {
+                let len = len.min(self.output.len());
+                self.output.offer(len);
+                self.model.offered = self.model.offered.max(len);
+            }
             Step::TakeBuffer => {
                 let empty = self.output.is_empty();
                 assert!(self.output.take_buffer().is_none() || empty, "a buffer in use was given away");
@@ -233,6 +252,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         4 => (0..=125usize, any::<bool>()).prop_map(|(len, masked)| Step::PongAhead { len, masked }),
         8 => (1..6usize, taken).prop_map(|(slots, taken)| Step::Write { slots, taken }),
         1 => Just(Step::WriteAll),
+        2 => (0..3_000usize).prop_map(|len| Step::Offer { len }),
         1 => Just(Step::TakeBuffer),
         1 => (0..40_000usize).prop_map(|len| Step::LendBuffer { len }),
     ]
