@@ -5,6 +5,7 @@ mod support;
 use sansocket::{Config, ProtocolError, Role};
 use support::{BOTH_ROLES, Event, every_split, from_peer};
 
+// 6455-5.4-1
 #[test]
 fn client_receives_hello_unmasked() {
     let hello = [0x81, 0x05, 0x48, 0x65, 0x6c, 0x6c, 0x6f];
