@@ -179,7 +179,7 @@ fn server_receives_header_bytes_that_are_not_ascii() {
     // 6455-8.1-3: opaque.
     let input = b"GET / HTTP/1.1\r\nX: \x80\xff\t\r\nx: \xc3\xa9\r\n\r\n";
     let (head, _) = HeadReader::new(HeadLimits::default()).request(input).unwrap().unwrap();
-    assert_eq!(head.values("X").collect::<Vec<_>>(), [&b"\x80\xff"[..], "\u{e9}".as_bytes()]);
+    assert_eq!(head.values_of("X").collect::<Vec<_>>(), [&b"\x80\xff"[..], "\u{e9}".as_bytes()]);
 }
 
 /// A request of exactly this many bytes.
@@ -267,7 +267,7 @@ fn client_receives_a_head_and_checks_it() {
     let key = Key::from_nonce(*b"the sample nonce");
     assert!(request.check(&key, &head.as_response()).is_ok());
     let received = head.to_received(b"");
-    assert_eq!(received.values("set-cookie").collect::<Vec<_>>(), [&b"a=b"[..], b"c=\xff"]);
+    assert_eq!(received.values_of("set-cookie").collect::<Vec<_>>(), [&b"a=b"[..], b"c=\xff"]);
     assert_eq!((received.status, received.headers.len(), received.body_prefix.len()), (101, 5, 0));
 }
 
@@ -286,7 +286,7 @@ fn client_receives_a_refusal_with_its_body() {
     let (head, len) = HeadReader::new(HeadLimits::default()).response(input).unwrap().unwrap();
     let received = head.to_received(&input[len..]);
     assert_eq!((received.status, received.body_prefix.as_slice()), (401, &b"no\n"[..]));
-    assert_eq!(received.values("www-authenticate").next(), Some(&b"Basic"[..]));
+    assert_eq!(received.values_of("www-authenticate").next(), Some(&b"Basic"[..]));
 }
 
 #[test]

@@ -33,7 +33,7 @@ impl<'a> Extension<'a> {
     ///
     /// [`HandshakeError::Extensions`] when the header breaks the grammar; then nothing of it may be used.
     pub fn parse<H: Headers + ?Sized>(headers: &'a H) -> Result<Vec<Self>, HandshakeError> {
-        Self::list(headers.values("sec-websocket-extensions"))
+        Self::list(headers.values_of("sec-websocket-extensions"))
     }
 
     pub(super) fn list(lines: impl Iterator<Item = &'a [u8]>) -> Result<Vec<Self>, HandshakeError> {

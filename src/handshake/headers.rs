@@ -12,23 +12,24 @@ use alloc::vec::Vec;
 /// use sansocket::handshake::Headers;
 ///
 /// let headers = [("Connection", "keep-alive"), ("Host", "example.com"), ("connection", "Upgrade")];
-/// let connection: Vec<&[u8]> = headers.values("connection").collect();
+/// let connection: Vec<&[u8]> = headers.values_of("connection").collect();
 /// assert_eq!(connection, [&b"keep-alive"[..], b"Upgrade"]);
 /// ```
 pub trait Headers {
+    // Not `values`: `http::HeaderMap` has a method of that name, which would hide it.
     /// All values of the header `name`, in the order in which they were received, one for each line. Names are
     /// compared without regard to case.
-    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a;
+    fn values_of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a;
 }
 
 impl<H: Headers + ?Sized> Headers for &H {
-    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
-        (**self).values(name)
+    fn values_of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
+        (**self).values_of(name)
     }
 }
 
 impl<N: AsRef<str>, V: AsRef<[u8]>> Headers for [(N, V)] {
-    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
+    fn values_of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
         self.iter()
             .filter(move |(own, _)| own.as_ref().eq_ignore_ascii_case(name))
             .map(|(_, value)| value.as_ref())
@@ -36,7 +37,7 @@ impl<N: AsRef<str>, V: AsRef<[u8]>> Headers for [(N, V)] {
 }
 
 impl Headers for [httparse::Header<'_>] {
-    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
+    fn values_of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
         self.iter().filter(move |header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
     }
 }
@@ -45,8 +46,8 @@ impl<T, const N: usize> Headers for [T; N]
 where
     [T]: Headers,
 {
-    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
-        self.as_slice().values(name)
+    fn values_of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
+        self.as_slice().values_of(name)
     }
 }
 
@@ -54,14 +55,14 @@ impl<T> Headers for Vec<T>
 where
     [T]: Headers,
 {
-    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
-        self.as_slice().values(name)
+    fn values_of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
+        self.as_slice().values_of(name)
     }
 }
 
 #[cfg(feature = "http")]
 impl Headers for ::http::HeaderMap {
-    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
+    fn values_of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
         self.get_all(name).iter().map(::http::HeaderValue::as_bytes)
     }
 }

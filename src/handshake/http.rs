@@ -186,7 +186,7 @@ impl HeadReader {
 /// let buffer = b"GET http://example.com/page?x=1 HTTP/1.1\r\nHost: example.com\r\nX: \xff\r\n\r\n";
 /// let (head, _) = HeadReader::new(HeadLimits::default()).request(buffer)?.expect("the head is complete");
 /// assert_eq!((head.method(), head.resource()), ("GET", "/page?x=1"));
-/// assert_eq!(head.values("x").next(), Some(&b"\xff"[..]));
+/// assert_eq!(head.values_of("x").next(), Some(&b"\xff"[..]));
 /// # Ok::<(), sansocket::handshake::HandshakeError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -254,8 +254,8 @@ impl<'b> RequestHead<'b> {
 }
 
 impl Headers for RequestHead<'_> {
-    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
-        self.headers.values(name)
+    fn values_of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
+        self.headers.values_of(name)
     }
 }
 
@@ -314,8 +314,8 @@ impl<'b> ResponseHead<'b> {
 }
 
 impl Headers for ResponseHead<'_> {
-    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
-        self.headers.values(name)
+    fn values_of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
+        self.headers.values_of(name)
     }
 }
 

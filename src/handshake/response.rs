@@ -57,8 +57,8 @@ pub struct ReceivedResponse {
 }
 
 impl Headers for ReceivedResponse {
-    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
-        self.headers.values(name)
+    fn values_of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
+        self.headers.values_of(name)
     }
 }
 
@@ -74,13 +74,13 @@ pub(super) fn check<H: Headers + ?Sized>(
     if response.version != Version::Http11 {
         return Err(HandshakeError::ResponseHttpVersion);
     }
-    if !only(headers.values("upgrade")).is_some_and(|value| value.eq_ignore_ascii_case(b"websocket")) {
+    if !only(headers.values_of("upgrade")).is_some_and(|value| value.eq_ignore_ascii_case(b"websocket")) {
         return Err(HandshakeError::ResponseUpgrade);
     }
-    if !has_token(headers.values("connection"), "upgrade") {
+    if !has_token(headers.values_of("connection"), "upgrade") {
         return Err(HandshakeError::ResponseConnection);
     }
-    if only(headers.values("sec-websocket-accept")) != Some(key.accept_value().as_bytes()) {
+    if only(headers.values_of("sec-websocket-accept")) != Some(key.accept_value().as_bytes()) {
         return Err(HandshakeError::Accept);
     }
     // RFC 6455 §9.1: this client offers no extension, so there is none that the server may agree to.
@@ -96,10 +96,10 @@ pub(super) fn check<H: Headers + ?Sized>(
 
 /// RFC 6455 §11.3.4: at most one line, and one token on it.
 fn subprotocol<H: Headers + ?Sized>(headers: &H) -> Result<Option<&str>, HandshakeError> {
-    if headers.values("sec-websocket-protocol").next().is_none() {
+    if headers.values_of("sec-websocket-protocol").next().is_none() {
         return Ok(None);
     }
-    only(headers.values("sec-websocket-protocol"))
+    only(headers.values_of("sec-websocket-protocol"))
         .and_then(token)
         .map(Some)
         .ok_or(HandshakeError::ResponseSubprotocol)
@@ -110,7 +110,7 @@ fn subprotocol<H: Headers + ?Sized>(headers: &H) -> Result<Option<&str>, Handsha
 fn refused<H: Headers + ?Sized>(response: &Response<'_, H>) -> HandshakeError {
     let mut supported: Vec<u8> = Vec::new();
     if response.status == 426 {
-        let versions = elements(response.headers.values("sec-websocket-version"));
+        let versions = elements(response.headers.values_of("sec-websocket-version"));
         supported.extend(versions.filter_map(version_number));
         supported.sort_unstable();
         supported.dedup();

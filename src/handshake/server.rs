@@ -190,17 +190,17 @@ fn judge<H: Headers + ?Sized>(
         return Err(HandshakeError::HttpVersion);
     }
     check_host(headers)?;
-    if !has_token(headers.values("upgrade"), "websocket") {
+    if !has_token(headers.values_of("upgrade"), "websocket") {
         return Err(HandshakeError::Upgrade);
     }
-    if !has_token(headers.values("connection"), "upgrade") {
+    if !has_token(headers.values_of("connection"), "upgrade") {
         return Err(HandshakeError::Connection);
     }
-    let key = Key::received(only(headers.values("sec-websocket-key")).ok_or(HandshakeError::Key)?)?;
+    let key = Key::received(only(headers.values_of("sec-websocket-key")).ok_or(HandshakeError::Key)?)?;
     check_version(headers)?;
     check_no_body(headers)?;
     let origin = check_origin(headers, options)?;
-    let offered = subprotocol::offered(headers.values("sec-websocket-protocol"))?;
+    let offered = subprotocol::offered(headers.values_of("sec-websocket-protocol"))?;
     let selected = offered.iter().position(|offered| options.subprotocols.contains(offered));
     if options.require_subprotocol && selected.is_none() {
         return Err(HandshakeError::NoCommonSubprotocol);
@@ -211,7 +211,7 @@ fn judge<H: Headers + ?Sized>(
 }
 
 fn check_host<H: Headers + ?Sized>(headers: &H) -> Result<(), HandshakeError> {
-    only(headers.values("host"))
+    only(headers.values_of("host"))
         .and_then(|host| core::str::from_utf8(host).ok())
         .and_then(|host| Authority::parse(host).ok())
         .map(|_| ())
@@ -219,7 +219,7 @@ fn check_host<H: Headers + ?Sized>(headers: &H) -> Result<(), HandshakeError> {
 }
 
 fn check_version<H: Headers + ?Sized>(headers: &H) -> Result<(), HandshakeError> {
-    let text = only(headers.values("sec-websocket-version")).ok_or(HandshakeError::Version)?;
+    let text = only(headers.values_of("sec-websocket-version")).ok_or(HandshakeError::Version)?;
     match version_number(text) {
         Some(13) => Ok(()),
         Some(other) => Err(HandshakeError::UnsupportedVersion(other)),
@@ -238,8 +238,8 @@ pub(super) fn version_number(text: &[u8]) -> Option<u8> {
 /// A body would stand where the client's frames are expected.
 fn check_no_body<H: Headers + ?Sized>(headers: &H) -> Result<(), HandshakeError> {
     let is_zero = |length: &[u8]| length.iter().all(|&digit| digit == b'0');
-    if headers.values("transfer-encoding").next().is_some()
-        || !elements(headers.values("content-length")).all(is_zero)
+    if headers.values_of("transfer-encoding").next().is_some()
+        || !elements(headers.values_of("content-length")).all(is_zero)
     {
         return Err(HandshakeError::Body);
     }
@@ -250,10 +250,10 @@ fn check_origin<H: Headers + ?Sized>(
     headers: &H,
     options: &ServerOptions,
 ) -> Result<Option<Vec<u8>>, HandshakeError> {
-    if headers.values("origin").next().is_none() {
+    if headers.values_of("origin").next().is_none() {
         return if options.require_origin { Err(HandshakeError::OriginNotAllowed) } else { Ok(None) };
     }
-    let origin = only(headers.values("origin")).ok_or(HandshakeError::Origin)?;
+    let origin = only(headers.values_of("origin")).ok_or(HandshakeError::Origin)?;
     if !options.origins.allows(origin) {
         return Err(HandshakeError::OriginNotAllowed);
     }
