@@ -13,6 +13,8 @@ mod client_transport;
 mod connect;
 mod error;
 mod gate;
+#[cfg(feature = "hyper")]
+pub mod hyper;
 mod lend;
 mod message_stream;
 mod shared;
