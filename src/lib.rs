@@ -71,6 +71,7 @@
 //! | `tokio` | yes | [`stream`]: WebSockets over tokio, [`stream::accept`], [`stream::connect`] |
 //! | `std` | yes | masking-keys from the operating system, heads of HTTP messages as octets, `blocking` |
 //! | `http` | no | [`handshake::Headers`] for `http::HeaderMap`, plans as `http::Response` |
+//! | `hyper` | no | `stream::hyper`: upgrades of requests that a hyper 1 server has read |
 //! | `rustls` | no | `wss://` for [`stream::connect`] |
 //!
 //! Without any, [`frame`], [`connection`] and [`handshake`] need only `alloc`.
