@@ -12,7 +12,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::WebSocket;
 use crate::config::{Config, DRAIN_LEN, DRAIN_TIMEOUT};
 use crate::handshake::{
-    Acceptance, HandshakeError, HeadLimits, HeadReader, Refusal, RequestHead, ServerOptions, accept as judge,
+    Acceptance, HandshakeError, HeadLimits, HeadReader, Headers, Refusal, RequestHead, ServerOptions,
+    accept as judge,
 };
 use crate::role::Role;
 
@@ -188,6 +189,12 @@ impl<S> Incoming<S> {
     }
 
     /// The transport, and everything that was read from it, for whoever wants to answer as an HTTP server.
+    /// RFC 9110 §7.8: who asks for a 100 as well gets it before the 101.
+    fn expects_continue(&self) -> bool {
+        let is_continue = |expectation: &[u8]| expectation.trim_ascii().eq_ignore_ascii_case(b"100-continue");
+        self.request().values("expect").any(|list| list.split(|&octet| octet == b',').any(is_continue))
+    }
+
     #[must_use]
     pub fn into_parts(self) -> (S, Vec<u8>) {
         (self.io, self.buffer)
@@ -221,7 +228,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Incoming<S> {
     ///
     /// None: the transport goes with the future.
     pub async fn accept_as(mut self, acceptance: Acceptance) -> Result<WebSocket<S>, AcceptError> {
-        let response = acceptance.to_bytes();
+        let mut response = if self.expects_continue() { CONTINUE.to_vec() } else { Vec::new() };
+        response.extend_from_slice(&acceptance.to_bytes());
         let io = &mut self.io;
         let writing = async {
             io.write_all(&response).await?;
@@ -320,6 +328,8 @@ async fn send_and_close<S: AsyncRead + AsyncWrite + Unpin>(
         match timeout_at(until, io.read(&mut scratch)).await {
             Ok(Ok(read @ 1..)) => discarded += read as u64,
             _ => break,
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
         }
     }
     Ok(())
