@@ -253,6 +253,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Incoming<S> {
     /// None: the transport goes with the future.
     pub async fn refuse(self, refusal: Refusal) -> io::Result<()> {
         send_and_close(self.io, &refusal.to_bytes(), self.acceptor.handshake_timeout).await
+        let refusal = if self.request().method() == "HEAD" { refusal.without_body() } else { refusal };
     }
 }
 
