@@ -261,7 +261,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Incoming<S> {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum AcceptError {
-    /// The request was refused, with this answer.
+    /// The request was refused with this answer, of which the client has got what it took.
     Refused(Refusal),
     /// The client went away before its request was whole.
     EndOfStream,
@@ -304,10 +304,8 @@ async fn refused<S: AsyncRead + AsyncWrite + Unpin>(
     refusal: Refusal,
     patience: Duration,
 ) -> AcceptError {
-    match send_and_close(io, &refusal.to_bytes(), patience).await {
-        Ok(()) => AcceptError::Refused(refusal),
-        Err(error) => AcceptError::Io(error),
-    }
+    let _ = send_and_close(io, &refusal.to_bytes(), patience).await;
+    AcceptError::Refused(refusal)
 }
 
 /// Sends, shuts down the writing side and discards what still comes, so that no reset destroys the answer.
