@@ -322,15 +322,8 @@ async fn send_and_close<S: AsyncRead + AsyncWrite + Unpin>(
     timeout(patience, sending).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     let until = Instant::now() + DRAIN_TIMEOUT;
     let mut scratch = vec![0; READ_LEN];
-    let mut discarded = 0;
-    while discarded < DRAIN_LEN {
-        match timeout_at(until, io.read(&mut scratch)).await {
-            Ok(Ok(read @ 1..)) => discarded += read as u64,
-            _ => break,
-const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
-
-        }
-    }
+    let mut input = io.take(DRAIN_LEN);
+    while let Ok(Ok(1..)) = timeout_at(until, input.read(&mut scratch)).await {}
     Ok(())
 }
 
