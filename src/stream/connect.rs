@@ -1,6 +1,7 @@
 //! The client's opening handshake over a raw transport, and how to get one: RFC 6455 §4.1.
 
 use std::future::Future;
+use std::net::Ipv6Addr;
 #[cfg(feature = "rustls")]
 use std::sync::Arc;
 use std::time::Duration;
@@ -107,12 +108,18 @@ impl Connector {
     /// [`InvalidUri`] when host or authorization could not stand in the request.
     pub fn proxy(self, host: &str, port: u16, authorization: Option<&str>) -> Result<Self, InvalidUri> {
         let is_clean = |text: &str| text.bytes().all(|octet| (0x20..0x7f).contains(&octet));
-        // The host of a URI is what may stand there.
-        ClientRequest::new(&format!("ws://{host}:{port}/"))?;
+        let is_bare_ipv6 = host.parse::<Ipv6Addr>().is_ok();
+        // What may stand there is what may be the host of a URI.
+        let uri = if is_bare_ipv6 { format!("ws://[{host}]:{port}") } else { format!("ws://{host}:{port}") };
+        let parsed = ClientRequest::new(&uri)?;
+        if parsed.resource() != "/" {
+            return Err(InvalidUri::Host);
+        }
         if !authorization.is_none_or(is_clean) {
             return Err(InvalidUri::Character);
         }
-        let proxy = Proxy { host: host.to_owned(), port, authorization: authorization.map(str::to_owned) };
+        let host = parsed.host().to_owned();
+        let proxy = Proxy { host, port, authorization: authorization.map(str::to_owned) };
         Ok(Self { proxy: Some(proxy), ..self })
     }
 
