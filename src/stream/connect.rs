@@ -9,15 +9,16 @@ use std::{fmt, io};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, lookup_host};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::WebSocket;
 use super::accept::{HANDSHAKE_TIMEOUT, READ_LEN};
-use super::client_transport::ClientTransport;
+use super::client_transport::{ClientTransport, Security};
 use super::gate::{ConnectGate, GatePass, Place};
 use crate::config::Config;
 use crate::handshake::{
-    ClientRequest, HandshakeError, HeadLimits, HeadReader, InvalidUri, Key, ReceivedResponse, ResponseHead,
+    ClientRequest, HandshakeError, HeadLimits, HeadReader, Headers, InvalidUri, Key, ReceivedResponse,
+    ResponseHead,
 };
 use crate::role::Role;
 
@@ -155,10 +156,13 @@ impl Connector {
         &self,
         request: &ClientRequest,
     ) -> Result<(WebSocket<ClientTransport>, ReceivedResponse), ConnectError> {
-        self.in_time(async {
+        // What cannot succeed fails before anything is connected.
+        let security = self.security(request)?;
+        self.in_time(|deadline| async move {
             let (tcp, pass) = self.connect_tcp(request).await?;
-            let io = self.secure(tcp, request).await?;
-            let connected = self.handshake(io, request).await;
+            // RFC 6455 §4.1: TLS comes after the tunnel and before the first octet of the handshake.
+            let io = security.establish(tcp).await.map_err(ConnectError::Tls)?;
+            let connected = self.handshake(io, request, deadline).await;
             // Until here the attempt counted as one that is connecting.
             drop(pass);
             connected
@@ -180,14 +184,28 @@ impl Connector {
         io: S,
         request: &ClientRequest,
     ) -> Result<(WebSocket<S>, ReceivedResponse), ConnectError> {
-        self.in_time(self.handshake(io, request)).await
+        self.in_time(|deadline| self.handshake(io, request, deadline)).await
     }
 
-    async fn in_time<T>(
+    async fn in_time<T, A: Future<Output = Result<T, ConnectError>>>(
         &self,
-        attempt: impl Future<Output = Result<T, ConnectError>>,
+        attempt: impl FnOnce(Instant) -> A,
     ) -> Result<T, ConnectError> {
-        timeout(self.handshake_timeout, attempt).await.unwrap_or(Err(ConnectError::Timeout))
+        let deadline = Instant::now() + self.handshake_timeout.min(LONGEST_TIMEOUT);
+        timeout_at(deadline, attempt(deadline)).await.unwrap_or(Err(ConnectError::Timeout))
+    }
+
+    fn security(&self, request: &ClientRequest) -> Result<Security, ConnectError> {
+        if !request.secure() {
+            return Ok(Security::Plain);
+        }
+        #[cfg(feature = "rustls")]
+        {
+            let config = self.tls.clone().unwrap_or_else(super::client_transport::default_tls);
+            Security::tls(request.host(), config).ok_or(ConnectError::Uri(InvalidUri::Host))
+        }
+        #[cfg(not(feature = "rustls"))]
+        Err(ConnectError::TlsNotEnabled)
     }
 
     /// A TCP connection to the server, or through the proxy as if to the server.
@@ -259,26 +277,10 @@ impl Connector {
                     status => Err(ConnectError::ProxyHandshake(HandshakeError::Status(status))),
                 };
             }
+            buffer.reserve(READ_LEN);
             if tcp.read_buf(&mut buffer).await? == 0 {
                 return Err(ConnectError::EndOfStream);
             }
-        }
-    }
-
-    /// RFC 6455 §4.1: TLS comes after the tunnel and before the first octet of the handshake.
-    async fn secure(&self, tcp: TcpStream, request: &ClientRequest) -> Result<ClientTransport, ConnectError> {
-        if !request.secure() {
-            return Ok(ClientTransport::plain(tcp));
-        }
-        #[cfg(feature = "rustls")]
-        {
-            let tls = self.tls.clone().unwrap_or_else(super::client_transport::default_tls);
-            ClientTransport::tls(tcp, request.host(), tls).await.map_err(ConnectError::Tls)
-        }
-        #[cfg(not(feature = "rustls"))]
-        {
-            drop(tcp);
-            Err(ConnectError::TlsNotEnabled)
         }
     }
 
@@ -286,6 +288,7 @@ impl Connector {
         &self,
         mut io: S,
         request: &ClientRequest,
+        deadline: Instant,
     ) -> Result<(WebSocket<S>, ReceivedResponse), ConnectError> {
         let key = Key::generate()?;
         io.write_all(&request.encode(&key)).await?;
@@ -299,14 +302,15 @@ impl Connector {
                 let negotiated = match request.check(&key, &head.as_response()) {
                     Ok(negotiated) => negotiated,
                     Err(error) => {
-                        let response = read_body_prefix(&mut io, &head, &buffer[head_len..]).await;
+                        let until = deadline.min(Instant::now() + BODY_PREFIX_PATIENCE);
+                        let response = read_body_prefix(&mut io, &head, &buffer[head_len..], until).await;
                         return Err(ConnectError::Handshake(error, Some(Box::new(response))));
                     }
                 };
                 let response = head.to_received(&[]);
                 // What came behind the head are the server's first frames.
-                buffer.drain(..head_len);
-                let socket = WebSocket::negotiated(io, Role::Client, negotiated, &self.config, buffer);
+                let unread = buffer.split_off(head_len);
+                let socket = WebSocket::negotiated(io, Role::Client, negotiated, &self.config, unread);
                 return Ok((socket, response));
             }
             buffer.reserve(READ_LEN);
@@ -317,21 +321,14 @@ impl Connector {
     }
 }
 
-/// The beginning of what the server says instead of opening a WebSocket; whatever of it comes soon.
+/// The beginning of what the server says instead of opening a WebSocket; whatever of it comes in time.
 async fn read_body_prefix<S: AsyncRead + Unpin>(
     io: &mut S,
     head: &ResponseHead<'_>,
     received: &[u8],
+    until: Instant,
 ) -> ReceivedResponse {
-    let content_length = head
-        .headers()
-        .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
-        .and_then(|(_, value)| str::from_utf8(value).ok()?.parse().ok())
-        .unwrap_or(BODY_PREFIX_LEN);
-    let wanted = match head.status() {
-        101 | 204 | 304 => 0,
-        _ => content_length.min(BODY_PREFIX_LEN),
-    };
+    let wanted = body_prefix_len(head);
     let mut body = received[..received.len().min(wanted)].to_vec();
     let reading = async {
         while body.len() < wanted {
@@ -343,15 +340,30 @@ async fn read_body_prefix<S: AsyncRead + Unpin>(
         }
     };
     // That the rest of an error page does not come is no other error.
-    let _ = timeout(BODY_PREFIX_PATIENCE, reading).await;
+    let _ = timeout_at(until, reading).await;
     head.to_received(&body)
+}
+
+/// How much of the body is kept, as its head describes it: RFC 9112 §6.3.
+fn body_prefix_len(head: &ResponseHead<'_>) -> usize {
+    if matches!(head.status(), 100..=199 | 204 | 304) {
+        return 0;
+    }
+    // A transfer coding overrides the length.
+    if head.values("transfer-encoding").next().is_some() {
+        return BODY_PREFIX_LEN;
+    }
+    let content_length = head.values("content-length").next();
+    let len = content_length.and_then(|len| str::from_utf8(len).ok()?.parse().ok());
+    BODY_PREFIX_LEN.min(len.unwrap_or(BODY_PREFIX_LEN))
 }
 
 /// Why there is no WebSocket. The application sees it as 1006 (RFC 6455 §7.1.5); no Close frame was sent.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// The URI is not one of a WebSocket. Nothing was sent.
+    /// The URI is not one of a WebSocket, or `wss` with a host for which there can be no certificate. Nothing was
+    /// connected.
     Uri(InvalidUri),
     /// The server did not agree. The response is there when its head was whole, with the first 4 KiB of its body.
     Handshake(HandshakeError, Option<Box<ReceivedResponse>>),
@@ -365,7 +377,7 @@ pub enum ConnectError {
     Io(io::Error),
     /// TLS failed, for example because the certificate is not valid for the host.
     Tls(io::Error),
-    /// The URI is `wss` and the feature `rustls` is off.
+    /// The URI is `wss` and the feature `rustls` is off. Nothing was connected.
     TlsNotEnabled,
     /// The [`ConnectGate`] has as many attempts waiting as it allows.
     TooManyPending,
@@ -410,6 +422,8 @@ impl From<io::Error> for ConnectError {
     }
 }
 
+/// As good as no timeout; a longer one could overflow the clock.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(1 << 30);
 /// How much of the body of a response that is no 101 is kept …
 const BODY_PREFIX_LEN: usize = 4 << 10;
 /// … and how long it is waited for.
