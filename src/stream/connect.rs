@@ -47,6 +47,13 @@ pub async fn connect(uri: &str) -> Result<WebSocket<ClientTransport>, ConnectErr
 }
 
 /// How a client connects.
+///
+/// # Connecting again
+///
+/// Whether and when to try again is the application's to know, so nothing here does it. After an abnormal end, which is
+/// every error and every report that is not clean, RFC 6455 §7.2.3 asks clients to wait, or all of them would come back
+/// at once to a server that has just restarted: at first a random time of up to 5 s, then random times of up to twice
+/// as long after each failure, no longer than a minute or so, and from the beginning once a connection has lasted.
 #[derive(Debug, Clone)]
 pub struct Connector {
     config: Config,
@@ -93,7 +100,7 @@ impl Connector {
         Self { head_limits: limits, ..self }
     }
 
-    /// How long it may take from the call to the open WebSocket. Default: 10 s.
+    /// How long it may take from the call to the open WebSocket, waiting at the gate included. Default: 10 s.
     #[must_use]
     pub fn handshake_timeout(self, timeout: Duration) -> Self {
         Self { handshake_timeout: timeout, ..self }
@@ -101,8 +108,9 @@ impl Connector {
 
     /// Connects through an HTTP proxy, which is asked for a tunnel by `CONNECT` (RFC 6455 §4.1). Default: directly.
     ///
-    /// `authorization` is sent as `Proxy-Authorization`, such as `Basic …`. No proxy is taken from the environment, and
-    /// auto-configuration scripts are not run.
+    /// `host` is a name or an address, and `authorization` is sent as `Proxy-Authorization`, such as `Basic …`. No proxy
+    /// is taken from the environment, and auto-configuration scripts (PAC) are not supported: run one elsewhere and give
+    /// its answer here.
     ///
     /// # Errors
     ///
