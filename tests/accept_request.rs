@@ -1,5 +1,6 @@
 //! The server reads the opening handshake from a raw transport: RFC 6455 §4.2.1.
 #![cfg(feature = "tokio")]
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
 mod connect_support;
 

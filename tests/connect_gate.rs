@@ -1,5 +1,6 @@
 //! One connection attempt at a time to one address: RFC 6455 §4.1.
 #![cfg(feature = "tokio")]
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
 mod connect_support;
 

@@ -1,5 +1,6 @@
 //! The client asks a proxy for a tunnel: RFC 6455 §4.1, RFC 9110 §9.3.6.
 #![cfg(feature = "tokio")]
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
 mod connect_support;
 

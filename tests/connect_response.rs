@@ -1,5 +1,6 @@
 //! The client receives something else than the 101 it wants: RFC 6455 §4.1.
 #![cfg(feature = "tokio")]
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
 mod connect_support;
 
