@@ -98,12 +98,7 @@ impl AsyncWrite for ClientTransport {
     }
 
     fn is_write_vectored(&self) -> bool {
-        match &self.0 {
-            Kind::Plain(tcp) => tcp.is_write_vectored(),
-            // It would accept slices, and make a record of each.
-            #[cfg(feature = "rustls")]
-            Kind::Tls(_) => false,
-        }
+        delegate!(&self.0, io => io.is_write_vectored())
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
