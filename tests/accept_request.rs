@@ -33,6 +33,8 @@ async fn server_receives_frames_behind_the_request_at_every_split() {
             far.write_all(&input[..split]).await.unwrap();
             yield_now().await;
             far.write_all(&input[split..]).await.unwrap();
+            // What is lost is not waited for.
+            far.shutdown().await.unwrap();
         };
         let receiving = async {
             let mut socket = accept(near).await.unwrap();

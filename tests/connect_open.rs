@@ -72,6 +72,8 @@ async fn client_receives_frames_behind_the_101_at_every_split() {
             far.write_all(&output[..split]).await.unwrap();
             yield_now().await;
             far.write_all(&output[split..]).await.unwrap();
+            // What is lost is not waited for.
+            far.shutdown().await.unwrap();
         };
         let client = async {
             let (mut socket, _) = Connector::default().connect_over(near, &chat()).await.unwrap();

@@ -293,6 +293,30 @@ async fn client_sends_header_and_payload_in_one_record() {
 }
 
 #[tokio::test]
+async fn server_sends_header_and_payload_in_one_record() {
+    // A payload that is shared and not copied, gathered with its header.
+    let authority = Authority::new();
+    let (listener, tls) = (listen().await, authority.server("localhost", false));
+    let request = request(&listener, "localhost");
+    let connector = authority.connector();
+    let server = async {
+        let (tls, tap) = arrival(&listener, &tls).await;
+        (accept(tls.unwrap()).await.unwrap(), tap)
+    };
+    let (connected, (mut server, tap)) = tokio::join!(connector.connect(&request), server);
+    let mut client = connected.unwrap().0;
+    for (len, expected) in [(1, 1), (1000, 1), (16 << 10, 2), (40_000, 3)] {
+        let before = tap.record().written.len();
+        let sending = server.send(bytes::Bytes::from(vec![b'x'; len]));
+        let (sent, received) = tokio::join!(sending, client.receive());
+        sent.unwrap();
+        assert_eq!(received.unwrap(), Some(Message::binary(vec![b'x'; len])));
+        let lengths = records(&tap.record().written[before..]);
+        assert_eq!(lengths.len(), expected, "{len}: {lengths:?}");
+    }
+}
+
+#[tokio::test]
 async fn server_receives_a_request_without_tls_where_there_is_to_be_tls() {
     // 6455-4.2.2-2: the TLS handshake fails, so there is nothing to give to the acceptor, and no HTTP answer.
     let (listener, tls) = (listen().await, Authority::new().server("localhost", false));
