@@ -125,7 +125,7 @@ impl Refusal {
     }
 
     /// RFC 9110 §9.3.2: the answer to HEAD has no body, whatever its Content-Length says.
-    pub(super) fn without_body(mut self) -> Self {
+    pub(crate) fn without_body(mut self) -> Self {
         self.has_body = false;
         self
     }

@@ -12,7 +12,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::WebSocket;
 use crate::config::{Config, DRAIN_LEN, DRAIN_TIMEOUT};
 use crate::handshake::{
-    Acceptance, HandshakeError, HeadLimits, HeadReader, Refusal, RequestHead, ServerOptions, accept as judge,
+    Acceptance, HandshakeError, HeadLimits, HeadReader, Headers, Refusal, RequestHead, ServerOptions,
+    accept as judge,
 };
 use crate::role::Role;
 
@@ -87,7 +88,8 @@ impl Acceptor {
         Self { head_limits: limits, ..self }
     }
 
-    /// How long the request may take to come, from the call. Default: 10 s; past it the request is refused with 408.
+    /// How long the request may take to come, from the call, and as long again the client to take the answer. Default:
+    /// 10 s; a request that takes longer is refused with 408.
     #[must_use]
     pub fn handshake_timeout(self, timeout: Duration) -> Self {
         Self { handshake_timeout: timeout, ..self }
@@ -187,6 +189,12 @@ impl<S> Incoming<S> {
         judge(&self.request().as_request(), &self.acceptor.options)
     }
 
+    /// RFC 9110 §7.8: who asks for a 100 as well gets it before the 101.
+    fn expects_continue(&self) -> bool {
+        let is_continue = |expectation: &[u8]| expectation.trim_ascii().eq_ignore_ascii_case(b"100-continue");
+        self.request().values_of("expect").any(|list| list.split(|&octet| octet == b',').any(is_continue))
+    }
+
     /// The transport, and everything that was read from it, for whoever wants to answer as an HTTP server.
     #[must_use]
     pub fn into_parts(self) -> (S, Vec<u8>) {
@@ -221,7 +229,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Incoming<S> {
     ///
     /// None: the transport goes with the future.
     pub async fn accept_as(mut self, acceptance: Acceptance) -> Result<WebSocket<S>, AcceptError> {
-        let response = acceptance.to_bytes();
+        let mut response = if self.expects_continue() { CONTINUE.to_vec() } else { Vec::new() };
+        response.extend_from_slice(&acceptance.to_bytes());
         let io = &mut self.io;
         let writing = async {
             io.write_all(&response).await?;
@@ -229,9 +238,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Incoming<S> {
         };
         timeout(self.acceptor.handshake_timeout, writing).await.map_err(|_| AcceptError::Timeout)??;
         // What came behind the head are the client's first frames.
-        self.buffer.drain(..self.head_len);
+        let unread = self.buffer.split_off(self.head_len);
         let config = &self.acceptor.config;
-        Ok(WebSocket::negotiated(self.io, Role::Server, acceptance.negotiated(), config, self.buffer))
+        Ok(WebSocket::negotiated(self.io, Role::Server, acceptance.negotiated(), config, unread))
     }
 
     /// Sends an HTTP error instead of a 101, and closes the transport.
@@ -244,6 +253,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Incoming<S> {
     ///
     /// None: the transport goes with the future.
     pub async fn refuse(self, refusal: Refusal) -> io::Result<()> {
+        let refusal = if self.request().method() == "HEAD" { refusal.without_body() } else { refusal };
         send_and_close(self.io, &refusal.to_bytes(), self.acceptor.handshake_timeout).await
     }
 }
@@ -252,7 +262,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Incoming<S> {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum AcceptError {
-    /// The request was refused, with this answer.
+    /// The request was refused with this answer, of which the client has got what it took.
     Refused(Refusal),
     /// The client went away before its request was whole.
     EndOfStream,
@@ -295,10 +305,8 @@ async fn refused<S: AsyncRead + AsyncWrite + Unpin>(
     refusal: Refusal,
     patience: Duration,
 ) -> AcceptError {
-    match send_and_close(io, &refusal.to_bytes(), patience).await {
-        Ok(()) => AcceptError::Refused(refusal),
-        Err(error) => AcceptError::Io(error),
-    }
+    let _ = send_and_close(io, &refusal.to_bytes(), patience).await;
+    AcceptError::Refused(refusal)
 }
 
 /// Sends, shuts down the writing side and discards what still comes, so that no reset destroys the answer.
@@ -314,16 +322,13 @@ async fn send_and_close<S: AsyncRead + AsyncWrite + Unpin>(
     };
     timeout(patience, sending).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     let until = Instant::now() + DRAIN_TIMEOUT;
+    let mut input = io.take(DRAIN_LEN);
     let mut scratch = vec![0; READ_LEN];
-    let mut discarded = 0;
-    while discarded < DRAIN_LEN {
-        match timeout_at(until, io.read(&mut scratch)).await {
-            Ok(Ok(read @ 1..)) => discarded += read as u64,
-            _ => break,
-        }
-    }
+    while let Ok(Ok(1..)) = timeout_at(until, input.read(&mut scratch)).await {}
     Ok(())
 }
+
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// How long a handshake may take, when nobody says otherwise.
 pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);

@@ -18,26 +18,34 @@ enum Kind {
     Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
 }
 
-impl ClientTransport {
-    pub(super) fn plain(tcp: TcpStream) -> Self {
-        Self(Kind::Plain(tcp))
-    }
-
-    /// Does the TLS handshake, with the host as server name.
+/// What protects a connection, known before there is one.
+pub(super) enum Security {
+    Plain,
     #[cfg(feature = "rustls")]
-    pub(super) async fn tls(
-        tcp: TcpStream,
+    Tls(tokio_rustls::TlsConnector, tokio_rustls::rustls::pki_types::ServerName<'static>),
+}
+
+impl Security {
+    /// TLS with the host as server name; `None` when no certificate could be for such a host.
+    #[cfg(feature = "rustls")]
+    pub(super) fn tls(
         host: &str,
         config: std::sync::Arc<tokio_rustls::rustls::ClientConfig>,
-    ) -> io::Result<Self> {
-        use tokio_rustls::rustls::pki_types::ServerName;
-
-        let name = ServerName::try_from(host.to_owned())
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        let tls = tokio_rustls::TlsConnector::from(config).connect(name, tcp).await?;
-        Ok(Self(Kind::Tls(Box::new(tls))))
+    ) -> Option<Self> {
+        Some(Self::Tls(config.into(), host.to_owned().try_into().ok()?))
     }
 
+    /// Does the TLS handshake, if there is to be one.
+    pub(super) async fn establish(self, tcp: TcpStream) -> io::Result<ClientTransport> {
+        Ok(ClientTransport(match self {
+            Self::Plain => Kind::Plain(tcp),
+            #[cfg(feature = "rustls")]
+            Self::Tls(connector, name) => Kind::Tls(Box::new(connector.connect(name, tcp).await?)),
+        }))
+    }
+}
+
+impl ClientTransport {
     /// Whether the connection is encrypted.
     #[must_use]
     pub fn is_secure(&self) -> bool {
@@ -90,12 +98,7 @@ impl AsyncWrite for ClientTransport {
     }
 
     fn is_write_vectored(&self) -> bool {
-        match &self.0 {
-            Kind::Plain(tcp) => tcp.is_write_vectored(),
-            // It would accept slices, and make a record of each.
-            #[cfg(feature = "rustls")]
-            Kind::Tls(_) => false,
-        }
+        delegate!(&self.0, io => io.is_write_vectored())
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -1,6 +1,7 @@
 //! The client's opening handshake over a raw transport, and how to get one: RFC 6455 §4.1.
 
 use std::future::Future;
+use std::net::Ipv6Addr;
 #[cfg(feature = "rustls")]
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,15 +9,16 @@ use std::{fmt, io};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, lookup_host};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::WebSocket;
 use super::accept::{HANDSHAKE_TIMEOUT, READ_LEN};
-use super::client_transport::ClientTransport;
+use super::client_transport::{ClientTransport, Security};
 use super::gate::{ConnectGate, GatePass, Place};
 use crate::config::Config;
 use crate::handshake::{
-    ClientRequest, HandshakeError, HeadLimits, HeadReader, InvalidUri, Key, ReceivedResponse, ResponseHead,
+    ClientRequest, HandshakeError, HeadLimits, HeadReader, Headers, InvalidUri, Key, ReceivedResponse,
+    ResponseHead,
 };
 use crate::role::Role;
 
@@ -45,6 +47,13 @@ pub async fn connect(uri: &str) -> Result<WebSocket<ClientTransport>, ConnectErr
 }
 
 /// How a client connects.
+///
+/// # Connecting again
+///
+/// Whether and when to try again is the application's to know, so nothing here does it. After an abnormal end, which is
+/// every error and every report that is not clean, RFC 6455 §7.2.3 asks clients to wait, or all of them would come back
+/// at once to a server that has just restarted: at first a random time of up to 5 s, then random times of up to twice
+/// as long after each failure, no longer than a minute or so, and from the beginning once a connection has lasted.
 #[derive(Debug, Clone)]
 pub struct Connector {
     config: Config,
@@ -91,7 +100,7 @@ impl Connector {
         Self { head_limits: limits, ..self }
     }
 
-    /// How long it may take from the call to the open WebSocket. Default: 10 s.
+    /// How long it may take from the call to the open WebSocket, waiting at the gate included. Default: 10 s.
     #[must_use]
     pub fn handshake_timeout(self, timeout: Duration) -> Self {
         Self { handshake_timeout: timeout, ..self }
@@ -99,20 +108,27 @@ impl Connector {
 
     /// Connects through an HTTP proxy, which is asked for a tunnel by `CONNECT` (RFC 6455 §4.1). Default: directly.
     ///
-    /// `authorization` is sent as `Proxy-Authorization`, such as `Basic …`. No proxy is taken from the environment, and
-    /// auto-configuration scripts are not run.
+    /// `host` is a name or an address, and `authorization` is sent as `Proxy-Authorization`, such as `Basic …`. No proxy
+    /// is taken from the environment, and auto-configuration scripts (PAC) are not supported: run one elsewhere and give
+    /// its answer here.
     ///
     /// # Errors
     ///
     /// [`InvalidUri`] when host or authorization could not stand in the request.
     pub fn proxy(self, host: &str, port: u16, authorization: Option<&str>) -> Result<Self, InvalidUri> {
         let is_clean = |text: &str| text.bytes().all(|octet| (0x20..0x7f).contains(&octet));
-        // The host of a URI is what may stand there.
-        ClientRequest::new(&format!("ws://{host}:{port}/"))?;
+        let is_bare_ipv6 = host.parse::<Ipv6Addr>().is_ok();
+        // What may stand there is what may be the host of a URI.
+        let uri = if is_bare_ipv6 { format!("ws://[{host}]:{port}") } else { format!("ws://{host}:{port}") };
+        let parsed = ClientRequest::new(&uri)?;
+        if parsed.resource() != "/" {
+            return Err(InvalidUri::Host);
+        }
         if !authorization.is_none_or(is_clean) {
             return Err(InvalidUri::Character);
         }
-        let proxy = Proxy { host: host.to_owned(), port, authorization: authorization.map(str::to_owned) };
+        let host = parsed.host().to_owned();
+        let proxy = Proxy { host, port, authorization: authorization.map(str::to_owned) };
         Ok(Self { proxy: Some(proxy), ..self })
     }
 
@@ -148,10 +164,13 @@ impl Connector {
         &self,
         request: &ClientRequest,
     ) -> Result<(WebSocket<ClientTransport>, ReceivedResponse), ConnectError> {
-        self.in_time(async {
+        // What cannot succeed fails before anything is connected.
+        let security = self.security(request)?;
+        self.in_time(|deadline| async move {
             let (tcp, pass) = self.connect_tcp(request).await?;
-            let io = self.secure(tcp, request).await?;
-            let connected = self.handshake(io, request).await;
+            // RFC 6455 §4.1: TLS comes after the tunnel and before the first octet of the handshake.
+            let io = security.establish(tcp).await.map_err(ConnectError::Tls)?;
+            let connected = self.handshake(io, request, deadline).await;
             // Until here the attempt counted as one that is connecting.
             drop(pass);
             connected
@@ -173,14 +192,28 @@ impl Connector {
         io: S,
         request: &ClientRequest,
     ) -> Result<(WebSocket<S>, ReceivedResponse), ConnectError> {
-        self.in_time(self.handshake(io, request)).await
+        self.in_time(|deadline| self.handshake(io, request, deadline)).await
     }
 
-    async fn in_time<T>(
+    async fn in_time<T, A: Future<Output = Result<T, ConnectError>>>(
         &self,
-        attempt: impl Future<Output = Result<T, ConnectError>>,
+        attempt: impl FnOnce(Instant) -> A,
     ) -> Result<T, ConnectError> {
-        timeout(self.handshake_timeout, attempt).await.unwrap_or(Err(ConnectError::Timeout))
+        let deadline = Instant::now() + self.handshake_timeout.min(LONGEST_TIMEOUT);
+        timeout_at(deadline, attempt(deadline)).await.unwrap_or(Err(ConnectError::Timeout))
+    }
+
+    fn security(&self, request: &ClientRequest) -> Result<Security, ConnectError> {
+        if !request.secure() {
+            return Ok(Security::Plain);
+        }
+        #[cfg(feature = "rustls")]
+        {
+            let config = self.tls.clone().unwrap_or_else(super::client_transport::default_tls);
+            Security::tls(request.host(), config).ok_or(ConnectError::Uri(InvalidUri::Host))
+        }
+        #[cfg(not(feature = "rustls"))]
+        Err(ConnectError::TlsNotEnabled)
     }
 
     /// A TCP connection to the server, or through the proxy as if to the server.
@@ -252,26 +285,10 @@ impl Connector {
                     status => Err(ConnectError::ProxyHandshake(HandshakeError::Status(status))),
                 };
             }
+            buffer.reserve(READ_LEN);
             if tcp.read_buf(&mut buffer).await? == 0 {
                 return Err(ConnectError::EndOfStream);
             }
-        }
-    }
-
-    /// RFC 6455 §4.1: TLS comes after the tunnel and before the first octet of the handshake.
-    async fn secure(&self, tcp: TcpStream, request: &ClientRequest) -> Result<ClientTransport, ConnectError> {
-        if !request.secure() {
-            return Ok(ClientTransport::plain(tcp));
-        }
-        #[cfg(feature = "rustls")]
-        {
-            let tls = self.tls.clone().unwrap_or_else(super::client_transport::default_tls);
-            ClientTransport::tls(tcp, request.host(), tls).await.map_err(ConnectError::Tls)
-        }
-        #[cfg(not(feature = "rustls"))]
-        {
-            drop(tcp);
-            Err(ConnectError::TlsNotEnabled)
         }
     }
 
@@ -279,6 +296,7 @@ impl Connector {
         &self,
         mut io: S,
         request: &ClientRequest,
+        deadline: Instant,
     ) -> Result<(WebSocket<S>, ReceivedResponse), ConnectError> {
         let key = Key::generate()?;
         io.write_all(&request.encode(&key)).await?;
@@ -292,14 +310,15 @@ impl Connector {
                 let negotiated = match request.check(&key, &head.as_response()) {
                     Ok(negotiated) => negotiated,
                     Err(error) => {
-                        let response = read_body_prefix(&mut io, &head, &buffer[head_len..]).await;
+                        let until = deadline.min(Instant::now() + BODY_PREFIX_PATIENCE);
+                        let response = read_body_prefix(&mut io, &head, &buffer[head_len..], until).await;
                         return Err(ConnectError::Handshake(error, Some(Box::new(response))));
                     }
                 };
                 let response = head.to_received(&[]);
                 // What came behind the head are the server's first frames.
-                buffer.drain(..head_len);
-                let socket = WebSocket::negotiated(io, Role::Client, negotiated, &self.config, buffer);
+                let unread = buffer.split_off(head_len);
+                let socket = WebSocket::negotiated(io, Role::Client, negotiated, &self.config, unread);
                 return Ok((socket, response));
             }
             buffer.reserve(READ_LEN);
@@ -310,21 +329,14 @@ impl Connector {
     }
 }
 
-/// The beginning of what the server says instead of opening a WebSocket; whatever of it comes soon.
+/// The beginning of what the server says instead of opening a WebSocket; whatever of it comes in time.
 async fn read_body_prefix<S: AsyncRead + Unpin>(
     io: &mut S,
     head: &ResponseHead<'_>,
     received: &[u8],
+    until: Instant,
 ) -> ReceivedResponse {
-    let content_length = head
-        .headers()
-        .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
-        .and_then(|(_, value)| str::from_utf8(value).ok()?.parse().ok())
-        .unwrap_or(BODY_PREFIX_LEN);
-    let wanted = match head.status() {
-        101 | 204 | 304 => 0,
-        _ => content_length.min(BODY_PREFIX_LEN),
-    };
+    let wanted = body_prefix_len(head);
     let mut body = received[..received.len().min(wanted)].to_vec();
     let reading = async {
         while body.len() < wanted {
@@ -336,15 +348,30 @@ async fn read_body_prefix<S: AsyncRead + Unpin>(
         }
     };
     // That the rest of an error page does not come is no other error.
-    let _ = timeout(BODY_PREFIX_PATIENCE, reading).await;
+    let _ = timeout_at(until, reading).await;
     head.to_received(&body)
+}
+
+/// How much of the body is kept, as its head describes it: RFC 9112 §6.3.
+fn body_prefix_len(head: &ResponseHead<'_>) -> usize {
+    if matches!(head.status(), 100..=199 | 204 | 304) {
+        return 0;
+    }
+    // A transfer coding overrides the length.
+    if head.values_of("transfer-encoding").next().is_some() {
+        return BODY_PREFIX_LEN;
+    }
+    let content_length = head.values_of("content-length").next();
+    let len = content_length.and_then(|len| str::from_utf8(len).ok()?.parse().ok());
+    BODY_PREFIX_LEN.min(len.unwrap_or(BODY_PREFIX_LEN))
 }
 
 /// Why there is no WebSocket. The application sees it as 1006 (RFC 6455 §7.1.5); no Close frame was sent.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// The URI is not one of a WebSocket. Nothing was sent.
+    /// The URI is not one of a WebSocket, or `wss` with a host for which there can be no certificate. Nothing was
+    /// connected.
     Uri(InvalidUri),
     /// The server did not agree. The response is there when its head was whole, with the first 4 KiB of its body.
     Handshake(HandshakeError, Option<Box<ReceivedResponse>>),
@@ -358,7 +385,7 @@ pub enum ConnectError {
     Io(io::Error),
     /// TLS failed, for example because the certificate is not valid for the host.
     Tls(io::Error),
-    /// The URI is `wss` and the feature `rustls` is off.
+    /// The URI is `wss` and the feature `rustls` is off. Nothing was connected.
     TlsNotEnabled,
     /// The [`ConnectGate`] has as many attempts waiting as it allows.
     TooManyPending,
@@ -403,6 +430,8 @@ impl From<io::Error> for ConnectError {
     }
 }
 
+/// As good as no timeout; a longer one could overflow the clock.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(1 << 30);
 /// How much of the body of a response that is no 101 is kept …
 const BODY_PREFIX_LEN: usize = 4 << 10;
 /// … and how long it is waited for.

@@ -1,12 +1,13 @@
 //! One connection attempt at a time to one address: RFC 6455 §4.1.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Poll, Waker};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
-/// Lets one attempt at a time connect to an address and makes the others wait until it has succeeded or failed.
+/// Lets one attempt at a time connect to an address and makes the others wait, in the order in which they came, until
+/// it has succeeded or failed.
 ///
 /// Clones are the same gate.
 #[derive(Debug, Clone)]
@@ -20,9 +21,17 @@ struct Gate {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The places to which somebody is connecting, and those who wait for that to end.
-    taken: HashMap<Place, Vec<Waker>>,
+    /// The attempts at each place to which somebody connects: the first does, the others wait.
+    queues: HashMap<Place, VecDeque<Attempt>>,
+    /// How many wait, at all places together.
     waiting: usize,
+    next_id: u64,
+}
+
+#[derive(Debug)]
+struct Attempt {
+    id: u64,
+    waker: Option<Waker>,
 }
 
 /// Where a connection goes to, as far as it is known.
@@ -33,11 +42,12 @@ pub(super) enum Place {
     Name(String, u16),
 }
 
-/// The right to connect to one place, until it is dropped.
+/// A place in the queue and then the right to connect, until it is dropped.
 #[derive(Debug)]
 pub(super) struct GatePass {
     gate: Arc<Gate>,
     place: Place,
+    id: u64,
 }
 
 impl ConnectGate {
@@ -49,27 +59,25 @@ impl ConnectGate {
 
     /// Waits for its turn; `None` when too many do already.
     pub(super) async fn enter(&self, place: Place) -> Option<GatePass> {
-        let mut waiting = Waiting { gate: &self.0, counted: false };
-        poll_fn(|cx| {
-            let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
-            let state = &mut *state;
-            let Some(wakers) = state.taken.get_mut(&place) else {
-                state.taken.insert(place.clone(), Vec::new());
-                return Poll::Ready(Some(GatePass { gate: Arc::clone(&self.0), place: place.clone() }));
-            };
-            if !waiting.counted {
-                if state.waiting >= self.0.max_waiting {
-                    return Poll::Ready(None);
-                }
-                state.waiting += 1;
-                waiting.counted = true;
+        let pass = self.queue_up(place)?;
+        poll_fn(|cx| pass.poll_turn(cx)).await;
+        Some(pass)
+    }
+
+    fn queue_up(&self, place: Place) -> Option<GatePass> {
+        let mut state = self.0.lock();
+        let state = &mut *state;
+        // INVARIANT: no queue is empty, so whoever finds one waits.
+        if state.queues.contains_key(&place) {
+            if state.waiting >= self.0.max_waiting {
+                return None;
             }
-            if !wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
-                wakers.push(cx.waker().clone());
-            }
-            Poll::Pending
-        })
-        .await
+            state.waiting += 1;
+        }
+        let id = state.next_id;
+        state.next_id += 1;
+        state.queues.entry(place.clone()).or_default().push_back(Attempt { id, waker: None });
+        Some(GatePass { gate: Arc::clone(&self.0), place, id })
     }
 }
 
@@ -80,26 +88,42 @@ impl Default for ConnectGate {
     }
 }
 
-impl Drop for GatePass {
-    fn drop(&mut self) {
-        let mut state = self.gate.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let wakers = state.taken.remove(&self.place).unwrap_or_default();
-        drop(state);
-        // All of them: one that is woken may have been given up.
-        wakers.into_iter().for_each(Waker::wake);
+impl Gate {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One attempt's place among those that wait, given up when it is dropped.
-struct Waiting<'a> {
-    gate: &'a Gate,
-    counted: bool,
+impl GatePass {
+    fn poll_turn(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut state = self.gate.lock();
+        let mut waiting = state.queues.get_mut(&self.place).into_iter().flatten().skip(1);
+        match waiting.find(|attempt| attempt.id == self.id) {
+            Some(attempt) => {
+                attempt.waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+            None => Poll::Ready(()),
+        }
+    }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for GatePass {
     fn drop(&mut self) {
-        if self.counted {
-            self.gate.state.lock().unwrap_or_else(PoisonError::into_inner).waiting -= 1;
+        let mut state = self.gate.lock();
+        let State { queues, waiting, .. } = &mut *state;
+        let Some(queue) = queues.get_mut(&self.place) else { return };
+        queue.retain(|attempt| attempt.id != self.id);
+        // Nobody new has come to the front when this attempt only waited: waking the first does no harm.
+        let next = queue.front_mut().and_then(|attempt| attempt.waker.take());
+        if queue.is_empty() {
+            queues.remove(&self.place);
+        } else {
+            *waiting -= 1;
+        }
+        drop(state);
+        if let Some(waker) = next {
+            waker.wake();
         }
     }
 }
