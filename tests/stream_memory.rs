@@ -71,7 +71,7 @@ fn warm_up() {
     for (socket, script) in &mut busy {
         script.peer_sends(to(Role::Client, TEXT, b"m"));
         // Until it waits for more it owns the buffer.
-        now(socket.receive()).unwrap();
+        now(socket.receive()).expect("a message has come");
     }
     for (socket, _) in &mut busy {
         waits(socket.receive());
