@@ -145,7 +145,7 @@ impl<R, E, O: Output> Drop for OutputGuard<'_, R, E, O> {
         if before.standing != after.standing {
             self.shared.waiters.wake_all_but(self.party);
         } else if before != after {
-            self.shared.waiters.wake_for_output(self.party);
+            self.shared.waiters.wake_senders(self.party);
         }
     }
 }
@@ -159,8 +159,6 @@ pub(super) struct Waiters {
 #[derive(Debug, Default)]
 struct Waiting {
     receiver: Option<Waker>,
-    /// The receiver waits for output to leave, not for input.
-    receiver_wants_room: bool,
     senders: Vec<(u64, Waker)>,
     last_sender: u64,
 }
@@ -172,7 +170,6 @@ impl Waiters {
     /// when it goes on, or its own task's sends would wake it.
     pub(super) fn park_receiver(&self, waker: Option<&Waker>) {
         let mut waiting = lock(&self.waiting);
-        waiting.receiver_wants_room = false;
         let old = match (&waiting.receiver, waker) {
             (Some(parked), Some(waker)) if parked.will_wake(waker) => None,
             (_, waker) => mem::replace(&mut waiting.receiver, waker.cloned()),
@@ -180,11 +177,6 @@ impl Waiters {
         // A waker may own its task, and with it a sender's place: dropped when nothing is locked.
         drop(waiting);
         drop(old);
-    }
-
-    /// The parked receiver waits for room in the output.
-    pub(super) fn receiver_wants_room(&self) {
-        lock(&self.waiting).receiver_wants_room = true;
     }
 
     pub(super) fn receiver_is_parked(&self) -> bool {
@@ -198,18 +190,14 @@ impl Waiters {
         }
     }
 
-    fn wake_for_output(&self, party: Party) {
-        let mut waiting = lock(&self.waiting);
-        let receiver = if waiting.receiver_wants_room { waiting.take_receiver(party) } else { None };
-        let senders = waiting.take_senders(party);
-        drop(waiting);
-        receiver.into_iter().for_each(Waker::wake);
+    fn wake_senders(&self, party: Party) {
+        let senders = lock(&self.waiting).take_senders(party);
         senders.into_iter().for_each(|(_, waker)| waker.wake());
     }
 
     fn wake_all_but(&self, party: Party) {
         let mut waiting = lock(&self.waiting);
-        let receiver = waiting.take_receiver(party);
+        let receiver = if party == Party::Receiver { None } else { waiting.receiver.take() };
         let senders = waiting.take_senders(party);
         drop(waiting);
         receiver.into_iter().for_each(Waker::wake);
@@ -222,11 +210,6 @@ impl Waiters {
 }
 
 impl Waiting {
-    /// The receiver's waker, unless it is the party.
-    fn take_receiver(&mut self, party: Party) -> Option<Waker> {
-        if party == Party::Receiver { None } else { self.receiver.take() }
-    }
-
     /// The senders' wakers, but for the party's.
     fn take_senders(&mut self, party: Party) -> Vec<(u64, Waker)> {
         match party {

@@ -117,12 +117,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Receiver<S> {
             self.state.waiters().park_receiver(Some(cx.waker()));
             let mut output = self.state.lock_output_by(Party::Receiver);
             match output.poll(self.state.waker(), &mut receive) {
-                Poll::Pending => {
-                    if output.outbox.is_full() {
-                        self.state.waiters().receiver_wants_room();
-                    }
-                    return Poll::Pending;
-                }
+                Poll::Pending => return Poll::Pending,
                 Poll::Ready(progress) => {
                     self.state.waiters().park_receiver(None);
                     if let Progress::Ended = progress {
@@ -359,7 +354,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
         let OutputSide { outbox, transport, .. } = output;
         let cx = &mut Context::from_waker(self.state.waker());
         let result = transport.poll_output(cx, receive, outbox, read_ahead);
-        // A receiver that waits for room is woken when there is some.
+        // The receiver waits for room, or for what has been read for it. While there is no room it cannot go on.
         if receive.parsed == Parsed::NotYet && !outbox.is_full() {
             self.state.waiters().wake_receiver();
         }
