@@ -171,6 +171,24 @@ fn receiver_is_not_woken_by_what_its_own_task_feeds() {
 }
 
 #[test]
+fn receiver_is_not_woken_by_an_end_that_it_has_read_itself() {
+    for role in ROLES {
+        let (mut receiver, sender, script) = split(role, 100);
+        script.window(0);
+        script.peer_sends(to(role, TEXT, b"m"));
+        script.peer_ends();
+        now(sender.feed(&[0; 100])).unwrap();
+        let (woken, waker) = Wakes::new();
+        let mut receive = pin!(receiver.receive());
+        assert!(poll_with(receive.as_mut(), &waker).is_pending());
+        assert_eq!(woken.count(), 0);
+        script.window(usize::MAX);
+        assert_eq!(woken.count(), 1);
+        assert_eq!(poll_with(receive, &waker).map(Result::unwrap), Poll::Ready(Some(Message::text("m"))));
+    }
+}
+
+#[test]
 fn receiver_that_was_dropped_while_it_waited_is_woken_when_it_waits_again() {
     for role in ROLES {
         let (mut receiver, sender, script) = split(role, 100);
