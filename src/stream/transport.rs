@@ -491,30 +491,37 @@ fn poll_write_some<S: AsyncWrite>(
 ) -> Poll<io::Result<usize>> {
     let mut slices = [&[][..]; MAX_SLICES];
     let filled = outbox.output.slices(&mut slices);
-    match &slices[..filled] {
-        [] => Poll::Ready(Ok(0)),
-        [one] => io.poll_write(cx, one),
-        many if io.is_write_vectored() => {
-            let mut vectored = [IoSlice::new(&[]); MAX_SLICES];
-            for (to, octets) in vectored.iter_mut().zip(many) {
-                *to = IoSlice::new(octets);
-            }
-            io.poll_write_vectored(cx, &vectored[..many.len()])
+    let slices = &slices[..filled];
+    if io.is_write_vectored() {
+        if let [one] = slices {
+            return io.poll_write(cx, one);
         }
+        let mut vectored = [IoSlice::new(&[]); MAX_SLICES];
+        for (to, octets) in vectored.iter_mut().zip(slices) {
+            *to = IoSlice::new(octets);
+        }
+        return io.poll_write_vectored(cx, &vectored[..filled]);
+    }
+    let (written, given) = match slices {
+        [] => return Poll::Ready(Ok(0)),
+        [first, ..] if filled == 1 || first.len() >= TOGETHER_LEN => (io.poll_write(cx, first), first.len()),
         // One write of a header alone would be one TLS record: copied together.
         many => {
-            let mut together = buffer::take();
+            let mut together = [0; TOGETHER_LEN];
             let mut len = 0;
             for octets in many {
-                let part = octets.len().min(together.len() - len);
+                let part = octets.len().min(TOGETHER_LEN - len);
                 together[len..len + part].copy_from_slice(&octets[..part]);
                 len += part;
             }
-            let written = io.poll_write(cx, &together[..len]);
-            buffer::give(together);
-            written
+            (io.poll_write(cx, &together[..len]), len)
         }
+    };
+    if written.is_pending() {
+        // Only transports that are not vectored may have kept some of it, encrypted.
+        outbox.output.offer(given);
     }
+    written
 }
 
 /// Gives the output's buffer back to the pool when nothing is queued.
@@ -534,6 +541,9 @@ pub(super) fn prepare_output(outbox: &mut Outbox) {
 
 /// From this many octets on a payload is read to where it belongs.
 const EXACT_READ_FROM: usize = 16 << 10;
+
+/// How much is copied together for a transport that writes no slices: a TLS record.
+const TOGETHER_LEN: usize = 16 << 10;
 
 /// How many slices one write gathers. Payloads up to 16 KiB are copied, so that this many never limit a write.
 const MAX_SLICES: usize = 64;
