@@ -107,6 +107,33 @@ fn both_answer_a_ping_between_the_fragments_of_a_large_message() {
     }
 }
 
+// 6455-5.5.2-2
+#[test]
+fn both_put_no_pong_ahead_of_what_a_transport_without_vectored_writes_was_given() {
+    let config = sansocket::Config::default().fragment_len(Some(6_000));
+    for role in ROLES {
+        for window in [0, 1, 5_000, 30_000] {
+            let (mut socket, script) = connect_with(role, &config);
+            script.not_vectored();
+            script.window(window);
+            let message = pattern(100_000);
+            {
+                let mut send = pin!(socket.send(&message));
+                assert!(poll_once(send.as_mut()).is_pending());
+                for ping in ["one", "two"] {
+                    script.peer_sends(to(role, PING, ping.as_bytes()));
+                    assert!(poll_once(send.as_mut()).is_pending());
+                }
+                script.window(usize::MAX);
+                assert!(poll_once(send).is_ready());
+            }
+            let sent = frames(role, &script.written());
+            assert!(sent.contains(&Frame(PONG, b"two".to_vec())));
+            assert_eq!(messages(&sent), [message]);
+        }
+    }
+}
+
 // CM-25
 #[test]
 fn both_read_one_buffer_ahead_and_no_more() {

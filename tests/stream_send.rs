@@ -93,7 +93,13 @@ fn server_sends_a_header_and_its_payload_in_one_write() {
             script.not_vectored();
         }
         now(socket.send(pattern(100_000))).unwrap();
-        assert_eq!(script.take_ops()[..2], [Op::Write(100_010), Op::Flush]);
+        let ops = script.take_ops();
+        if vectored {
+            assert_eq!(ops[..2], [Op::Write(100_010), Op::Flush]);
+        } else {
+            // Together as much as a TLS record holds, and the rest from where it lies.
+            assert_eq!(ops[..3], [Op::Write(16 << 10), Op::Write(100_010 - (16 << 10)), Op::Flush]);
+        }
     }
 }
 

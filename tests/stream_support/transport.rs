@@ -47,6 +47,8 @@ struct State {
     hesitated: usize,
     write_error: Option<io::ErrorKind>,
     takes_nothing: bool,
+    /// What a write that had to wait was given: the next one has to begin with it.
+    offered: Vec<u8>,
     flush_held: bool,
     flush_hesitation: usize,
     shutdown_held: bool,
@@ -80,6 +82,7 @@ pub(crate) fn mock() -> (Mock, Script) {
         hesitated: 0,
         write_error: None,
         takes_nothing: false,
+        offered: Vec::new(),
         flush_held: false,
         flush_hesitation: 0,
         shutdown_held: false,
@@ -233,6 +236,16 @@ impl Script {
 
 impl State {
     fn write(&mut self, cx: &Context<'_>, slices: &[&[u8]]) -> Poll<io::Result<usize>> {
+        // Some TLS libraries insist on it, those that encrypt before they write; none of them is vectored.
+        let given = if self.vectored { Vec::new() } else { slices.concat() };
+        let known = given.len().min(self.offered.len());
+        assert!(given[..known] == self.offered[..known], "other octets than were offered before");
+        let result = self.take(cx, slices);
+        self.offered = if result.is_pending() { given } else { Vec::new() };
+        result
+    }
+
+    fn take(&mut self, cx: &Context<'_>, slices: &[&[u8]]) -> Poll<io::Result<usize>> {
         if let Some(kind) = self.write_error {
             self.ops.push(Op::WriteFailed);
             return Poll::Ready(Err(kind.into()));
