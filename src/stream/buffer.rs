@@ -20,7 +20,7 @@ pub(super) fn take() -> Vec<u8> {
 
 /// Gives a buffer back. One of another size, or one too many, is freed.
 pub(super) fn give(buffer: Vec<u8>) {
-    if buffer.len() != BUFFER_LEN {
+    if buffer.len() != BUFFER_LEN || buffer.capacity() != BUFFER_LEN {
         return;
     }
     // A thread that is ending has no pool any more: the buffer is freed with the closure.
@@ -101,6 +101,27 @@ impl Input {
         &mut self.buffer[self.end..self.end + limit]
     }
 
+    /// Puts octets behind what is there, growing no faster than they come; at most [`vacancy`](Self::vacancy).
+    pub(super) fn append(&mut self, octets: &[u8]) {
+        if self.buffer.len() - self.end < octets.len() {
+            self.buffer.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+        if self.buffer.len() - self.end < octets.len() {
+            self.buffer.truncate(self.end);
+            self.buffer.extend_from_slice(octets);
+        } else {
+            self.buffer[self.end..self.end + octets.len()].copy_from_slice(octets);
+        }
+        self.end += octets.len();
+    }
+
+    /// How much more may be read before something is consumed.
+    pub(super) fn vacancy(&self) -> usize {
+        BUFFER_LEN.saturating_sub(self.end - self.start)
+    }
+
     /// Says that `octets` were read into the room.
     pub(super) fn filled(&mut self, octets: usize) {
         self.end += octets;
@@ -109,7 +130,9 @@ impl Input {
 
     /// Gives the pooled buffer back; what is unconsumed moves to one of exactly its size.
     pub(super) fn park(&mut self) {
-        if self.buffer.len() == self.end - self.start {
+        let len = self.end - self.start;
+        // What was parked before and is still half of it stays: else a copy for every message received between.
+        if len > 0 && self.buffer.len() < BUFFER_LEN && len >= self.buffer.len() / 2 {
             return;
         }
         let rest = self.unconsumed().to_vec();
@@ -152,6 +175,23 @@ mod tests {
         assert!(input.room(1).is_empty());
         input.consume(10);
         assert_eq!(input.room(usize::MAX).len(), 10);
+    }
+
+    #[test]
+    fn appended_octets_stand_behind_what_is_unconsumed() {
+        let mut input = Input::default();
+        input.append(b"abc");
+        input.consume(1);
+        input.append(b"de");
+        assert_eq!(input.unconsumed(), b"bcde");
+        assert_eq!(input.vacancy(), BUFFER_LEN - 4);
+        let rest = vec![7; input.vacancy()];
+        input.append(&rest);
+        assert!(input.room(1).is_empty());
+        input.consume(10);
+        assert_eq!(input.room(usize::MAX).len(), 10);
+        input.append(&[8; 10]);
+        assert_eq!(input.unconsumed().len(), BUFFER_LEN);
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub use gate::ConnectGate;
 pub use lend::{MessageRef, Outgoing};
 pub use split::{Receiver, Sender};
 
-use transport::{Progress, ReceiveSide, Transport};
+use transport::{Parsed, Progress, ReadAhead, ReceiveSide, Transport};
 
 /// A WebSocket over a transport: one connection, one task.
 ///
@@ -184,7 +184,7 @@ impl<S> WebSocket<S> {
     /// [`Error::Send`] if the payload is too long, too much is queued or a Close has been sent.
     pub fn feed_ping(&mut self, payload: &[u8]) -> Result<(), Error> {
         transport::prepare_output(&mut self.outbox);
-        Ok(self.outbox.ping(payload)?)
+        self.outbox.ping(payload).map_err(|error| self.transport.refused(error, &self.outbox))
     }
 
     /// Ends the connection at once, without a closing handshake: what is queued is dropped, the transport too.
@@ -415,10 +415,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
 
     /// Waits until less than the high-water mark is queued.
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        while self.outbox.is_full() {
-            ready!(self.poll_output(cx))?;
+        loop {
+            if !self.outbox.is_full() {
+                return Poll::Ready(Ok(()));
+            }
+            let output = self.poll_output(cx)?;
+            if self.outbox.is_full() {
+                ready!(output);
+            }
         }
-        Poll::Ready(Ok(()))
     }
 
     /// Waits until the first `until` octets of all output have been handed to the transport.
@@ -432,19 +437,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         }
     }
 
-    /// One pass of writing, with what can be done for the peer beside it: ready when there was progress.
+    /// Writes what is queued, with what can be done for the peer beside it: ready when all of it is out.
     fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        let written = self.transport.poll_write(cx, &mut self.outbox);
-        if let Some(error) = self.transport.send_error(&self.outbox) {
-            return Poll::Ready(Err(error));
-        }
-        let read = self.transport.poll_read_ahead(cx, &mut self.receive, &mut self.outbox);
-        if written.is_ready() || read.is_ready() {
-            return Poll::Ready(Ok(()));
-        }
-        match ready!(self.transport.poll_timer(cx, &mut self.outbox)) {
-            Progress::Again | Progress::Ended => Poll::Ready(Ok(())),
-        }
+        self.transport.poll_output(cx, &mut self.receive, &mut self.outbox, ReadAhead::Always)
     }
 
     fn queue(&mut self, message: OutgoingMessage<'_>) -> Result<(), Error> {
@@ -471,6 +466,9 @@ impl ReceiveSide {
     fn next(&mut self) -> Result<Option<Located>, crate::error::ProtocolError> {
         let received = self.path.receive(self.input.unconsumed())?;
         self.input.consume(received.consumed);
+        if received.event.is_none() {
+            self.parsed = Parsed::Dry;
+        }
         if let Some(located) = received.event
             && located.message_kind().is_some()
         {

@@ -1,16 +1,17 @@
 //! What the halves of a split WebSocket share: three short locks and one waker that wakes all who wait.
 //!
-//! No runtime's types are named here. The locks are taken in the order receive, encode, output, and are never held
+//! No runtime's types are named here. The locks are taken in the order encode, receive, output, and are never held
 //! across an await.
 
+use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
 
 /// The state of a connection whose halves may be on different threads.
 #[derive(Debug)]
 pub(super) struct Shared<R, E, O: Output> {
-    /// The parse state and the input. Only a sender whose output waits ever competes with the receiver for it.
+    /// The parse state and the input. Senders read ahead into it.
     receive: Mutex<R>,
     /// What the frames of a message are.
     encode: Mutex<E>,
@@ -58,24 +59,20 @@ impl<R, E, O: Output> Shared<R, E, O> {
         lock(&self.receive)
     }
 
-    /// For a sender: `None` while the receiver is at work, which then does what the sender would have.
-    pub(super) fn try_lock_receive(&self) -> Option<MutexGuard<'_, R>> {
-        match self.receive.try_lock() {
-            Ok(guard) => Some(guard),
-            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
-        }
-    }
-
     pub(super) fn lock_encode(&self) -> MutexGuard<'_, E> {
         lock(&self.encode)
     }
 
     /// The output side. When the guard is dropped, whoever waited for what has changed is woken.
     pub(super) fn lock_output(&self) -> OutputGuard<'_, R, E, O> {
+        self.lock_output_by(Party::Passer)
+    }
+
+    /// The output side, for one who goes on until the transport waits: what it changes does not wake it.
+    pub(super) fn lock_output_by(&self, party: Party) -> OutputGuard<'_, R, E, O> {
         let guard = lock(&self.output);
         let before = guard.observe();
-        OutputGuard { shared: self, before, guard: Some(guard) }
+        OutputGuard { shared: self, party, before, guard: Some(guard) }
     }
 
     #[inline]
@@ -89,7 +86,8 @@ impl<R, E, O: Output> Shared<R, E, O> {
 
     pub(super) fn set_receiver_gone(&self) {
         self.receiver_gone.store(true, Ordering::Release);
-        self.waiters.park_receiver(None);
+        // Its work is the senders' from here on.
+        self.waiters.wake_all();
     }
 
     /// The waker with which the transport is polled, always: it remembers one per direction only.
@@ -102,9 +100,20 @@ impl<R, E, O: Output> Shared<R, E, O> {
     }
 }
 
+/// Who is at work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Party {
+    Receiver,
+    /// The sender with this number among the waiters.
+    Sender(u64),
+    /// Somebody who does not wait.
+    Passer,
+}
+
 /// The output side, locked.
 pub(super) struct OutputGuard<'a, R, E, O: Output> {
     shared: &'a Shared<R, E, O>,
+    party: Party,
     before: Observed,
     guard: Option<MutexGuard<'a, O>>,
 }
@@ -134,9 +143,9 @@ impl<R, E, O: Output> Drop for OutputGuard<'_, R, E, O> {
         }
         drop(guard);
         if before.standing != after.standing {
-            self.shared.waiters.wake_all();
-        } else if before.written != after.written {
-            self.shared.waiters.wake_for_output();
+            self.shared.waiters.wake_all_but(self.party);
+        } else if before != after {
+            self.shared.waiters.wake_senders(self.party);
         }
     }
 }
@@ -150,8 +159,6 @@ pub(super) struct Waiters {
 #[derive(Debug, Default)]
 struct Waiting {
     receiver: Option<Waker>,
-    /// The receiver waits for output to leave, not for input.
-    receiver_wants_room: bool,
     senders: Vec<(u64, Waker)>,
     last_sender: u64,
 }
@@ -163,16 +170,13 @@ impl Waiters {
     /// when it goes on, or its own task's sends would wake it.
     pub(super) fn park_receiver(&self, waker: Option<&Waker>) {
         let mut waiting = lock(&self.waiting);
-        waiting.receiver_wants_room = false;
-        match (&mut waiting.receiver, waker) {
-            (Some(parked), Some(waker)) => parked.clone_from(waker),
-            (parked, waker) => *parked = waker.cloned(),
-        }
-    }
-
-    /// The parked receiver waits for room in the output.
-    pub(super) fn receiver_wants_room(&self) {
-        lock(&self.waiting).receiver_wants_room = true;
+        let old = match (&waiting.receiver, waker) {
+            (Some(parked), Some(waker)) if parked.will_wake(waker) => None,
+            (_, waker) => mem::replace(&mut waiting.receiver, waker.cloned()),
+        };
+        // A waker may own its task, and with it a sender's place: dropped when nothing is locked.
+        drop(waiting);
+        drop(old);
     }
 
     pub(super) fn receiver_is_parked(&self) -> bool {
@@ -186,25 +190,32 @@ impl Waiters {
         }
     }
 
-    fn wake_for_output(&self) {
+    fn wake_senders(&self, party: Party) {
+        let senders = lock(&self.waiting).take_senders(party);
+        senders.into_iter().for_each(|(_, waker)| waker.wake());
+    }
+
+    fn wake_all_but(&self, party: Party) {
         let mut waiting = lock(&self.waiting);
-        if waiting.senders.is_empty() && !waiting.receiver_wants_room {
-            return;
-        }
-        let receiver = if waiting.receiver_wants_room { waiting.receiver.take() } else { None };
-        let senders = std::mem::take(&mut waiting.senders);
+        let receiver = if party == Party::Receiver { None } else { waiting.receiver.take() };
+        let senders = waiting.take_senders(party);
         drop(waiting);
         receiver.into_iter().for_each(Waker::wake);
         senders.into_iter().for_each(|(_, waker)| waker.wake());
     }
 
     fn wake_all(&self) {
-        let mut waiting = lock(&self.waiting);
-        let receiver = waiting.receiver.take();
-        let senders = std::mem::take(&mut waiting.senders);
-        drop(waiting);
-        receiver.into_iter().for_each(Waker::wake);
-        senders.into_iter().for_each(|(_, waker)| waker.wake());
+        self.wake_all_but(Party::Passer);
+    }
+}
+
+impl Waiting {
+    /// The senders' wakers, but for the party's.
+    fn take_senders(&mut self, party: Party) -> Vec<(u64, Waker)> {
+        match party {
+            Party::Sender(own) => self.senders.extract_if(.., |(number, _)| *number != own).collect(),
+            Party::Receiver | Party::Passer => mem::take(&mut self.senders),
+        }
     }
 }
 
@@ -230,6 +241,11 @@ impl<'a> SenderPlace<'a> {
         Self { waiters, number: 0 }
     }
 
+    /// The party that this is, once parked.
+    pub(super) fn party(&self) -> Party {
+        Party::Sender(self.number)
+    }
+
     /// Parks the sender. It must be parked before the transport is polled, so that no wake-up falls between.
     pub(super) fn park(&mut self, waker: &Waker) {
         let mut waiting = lock(&self.waiters.waiting);
@@ -237,17 +253,28 @@ impl<'a> SenderPlace<'a> {
             waiting.last_sender += 1;
             self.number = waiting.last_sender;
         }
-        match waiting.senders.iter_mut().find(|(number, _)| *number == self.number) {
-            Some((_, parked)) => parked.clone_from(waker),
-            None => waiting.senders.push((self.number, waker.clone())),
-        }
+        let old = match waiting.senders.iter_mut().find(|(number, _)| *number == self.number) {
+            Some((_, parked)) if parked.will_wake(waker) => None,
+            Some((_, parked)) => Some(mem::replace(parked, waker.clone())),
+            None => {
+                waiting.senders.push((self.number, waker.clone()));
+                None
+            }
+        };
+        drop(waiting);
+        drop(old);
     }
 
     /// Takes the sender's waker back: what it does itself need not wake it.
     pub(super) fn unpark(&mut self) {
-        if self.number != 0 {
-            lock(&self.waiters.waiting).senders.retain(|(number, _)| *number != self.number);
+        if self.number == 0 {
+            return;
         }
+        let mut waiting = lock(&self.waiters.waiting);
+        let parked = waiting.senders.iter().position(|(number, _)| *number == self.number);
+        let old = parked.map(|index| waiting.senders.remove(index));
+        drop(waiting);
+        drop(old);
     }
 }
 

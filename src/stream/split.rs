@@ -11,11 +11,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::coop;
 
 use super::error::Error;
-use super::shared::{Observed, Output, OutputGuard, SenderPlace, Shared};
-use super::transport::{self, Progress, ReceiveSide, Transport};
+use super::shared::{Observed, Output, OutputGuard, Party, SenderPlace, Shared};
+use super::transport::{self, Parsed, Progress, ReadAhead, ReceiveSide, Transport};
 use super::{WebSocket, start_close};
 use crate::close_code::CloseCode;
-use crate::connection::{CloseReport, Encoder, EventKind, Message, Outbox, OutgoingMessage, TransportPhase};
+use crate::connection::{CloseReport, Encoder, EventKind, Message, Outbox, OutgoingMessage};
 use crate::error::SendError;
 use crate::role::Role;
 
@@ -92,7 +92,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Receiver<S> {
     ///
     /// As [`receive`](Self::receive).
     pub fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
-        let budget = ready!(coop::poll_proceed(cx));
+        let mut budget = ready!(coop::poll_proceed(cx));
         let mut receive = self.state.lock_receive();
         self.state.waiters().park_receiver(None);
         loop {
@@ -105,6 +105,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Receiver<S> {
                         }
                         EventKind::Control(_) => {
                             receive.react(located, &mut self.state.lock_output().outbox);
+                            budget.made_progress();
+                            budget = ready!(coop::poll_proceed(cx));
                             continue;
                         }
                     },
@@ -113,14 +115,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Receiver<S> {
                 }
             }
             self.state.waiters().park_receiver(Some(cx.waker()));
-            let mut output = self.state.lock_output();
+            let mut output = self.state.lock_output_by(Party::Receiver);
             match output.poll(self.state.waker(), &mut receive) {
-                Poll::Pending => {
-                    if output.outbox.is_full() {
-                        self.state.waiters().receiver_wants_room();
-                    }
-                    return Poll::Pending;
-                }
+                Poll::Pending => return Poll::Pending,
                 Poll::Ready(progress) => {
                     self.state.waiters().park_receiver(None);
                     if let Progress::Ended = progress {
@@ -245,7 +242,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
         let mut place = SenderPlace::new(self.state.waiters());
         let until = poll_fn(|cx| {
             let mut output = ready!(self.poll_room(cx, &mut place))?;
-            output.outbox.ping(payload)?;
+            let OutputSide { outbox, transport, .. } = &mut *output;
+            outbox.ping(payload).map_err(|error| transport.refused(error, outbox))?;
             Poll::Ready(Ok::<_, Error>(output.outbox.output.appended()))
         })
         .await?;
@@ -303,6 +301,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
         cx: &mut Context<'_>,
         place: &mut SenderPlace<'_>,
     ) -> Poll<Result<Guard<'_, S>, Error>> {
+        let mut waited = Poll::Ready(());
         loop {
             {
                 let output = self.state.lock_output();
@@ -310,7 +309,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
                     return Poll::Ready(Ok(output));
                 }
             }
-            ready!(self.poll_output(cx, place))?;
+            ready!(waited);
+            waited = self.poll_output(cx, place)?;
         }
     }
 
@@ -333,42 +333,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
         }
     }
 
-    /// One pass of writing, with what can be done for the peer beside it: ready when there was progress, and else the
+    /// Writes what is queued, with what can be done for the peer beside it: ready when all of it is out, and else the
     /// sender is parked.
     fn poll_output(&self, cx: &mut Context<'_>, place: &mut SenderPlace<'_>) -> Poll<Result<(), Error>> {
         place.park(cx.waker());
-        let mut receive = self.state.try_lock_receive();
-        let mut output = self.state.lock_output();
-        let result = self.poll_pass(receive.as_deref_mut(), &mut output);
+        let mut receive = self.state.lock_receive();
+        let mut output = self.state.lock_output_by(place.party());
+        let result = self.poll_pass(&mut receive, &mut output);
         if result.is_ready() {
             place.unpark();
         }
         result
     }
 
-    fn poll_pass(
-        &self,
-        receive: Option<&mut ReceiveSide>,
-        output: &mut OutputSide<S>,
-    ) -> Poll<Result<(), Error>> {
-        let cx = &mut Context::from_waker(self.state.waker());
+    fn poll_pass(&self, receive: &mut ReceiveSide, output: &mut OutputSide<S>) -> Poll<Result<(), Error>> {
+        let read_ahead = match self.state.waiters().receiver_is_parked() {
+            true => ReadAhead::WhileWriting,
+            false => ReadAhead::Always,
+        };
         let OutputSide { outbox, transport, .. } = output;
-        let written = transport.poll_write(cx, outbox);
-        if let Some(error) = transport.send_error(outbox) {
-            return Poll::Ready(Err(error));
-        }
-        // A receiver that waits is woken by the same waker; it reads unless our output is stuck.
-        if let Some(receive) = receive
-            && (written.is_pending() || !self.state.waiters().receiver_is_parked())
-            && transport.poll_read_ahead(cx, receive, outbox).is_ready()
-        {
+        let cx = &mut Context::from_waker(self.state.waker());
+        let result = transport.poll_output(cx, receive, outbox, read_ahead);
+        // The receiver waits for room, or for what has been read for it. While there is no room it cannot go on.
+        if receive.parsed == Parsed::NotYet && !outbox.is_full() {
             self.state.waiters().wake_receiver();
-            return Poll::Ready(Ok(()));
         }
-        if written.is_ready() {
-            return Poll::Ready(Ok(()));
-        }
-        transport.poll_timer(cx, outbox).map(|_| Ok(()))
+        result
     }
 
     /// Waits until the connection has ended, and drives it there as far as the receiver does not.
@@ -379,27 +369,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
     ) -> Poll<Result<CloseReport, Error>> {
         loop {
             place.park(cx.waker());
-            let receive = self.state.try_lock_receive();
-            let mut output = self.state.lock_output();
-            if output.outbox.closing.phase() == TransportPhase::Drop {
-                output.end()?;
-                return Poll::Ready(output.outbox.closing.report().ok_or(Error::EndOfStream));
-            }
-            // The receiver is at work: it wakes us when the connection stands elsewhere.
-            let Some(mut receive) = receive else { return Poll::Pending };
+            let mut receive = self.state.lock_receive();
+            let mut output = self.state.lock_output_by(place.party());
             if self.state.receiver_gone() {
                 output.throw_away(&mut receive);
             } else if output.outbox.closing.parses_input() {
                 // What still arrives is the receiver's: only write, and keep the time.
-                let pass = self.poll_pass(Some(&mut receive), &mut output)?;
-                if pass.is_pending() || output.outbox.output.is_empty() {
-                    let cx = &mut Context::from_waker(self.state.waker());
-                    let OutputSide { outbox, transport, .. } = &mut *output;
-                    ready!(transport.poll_timer(cx, outbox));
-                }
+                ready!(self.poll_pass(&mut receive, &mut output))?;
+                let OutputSide { outbox, transport, .. } = &mut *output;
+                ready!(transport.poll_timer(&mut Context::from_waker(self.state.waker()), outbox));
                 continue;
             }
-            ready!(output.poll(self.state.waker(), &mut receive));
+            if let Progress::Ended = ready!(output.poll(self.state.waker(), &mut receive)) {
+                output.end()?;
+                return Poll::Ready(output.outbox.closing.report().ok_or(Error::EndOfStream));
+            }
         }
     }
 }

@@ -40,6 +40,17 @@ pub(super) struct ReceiveSide {
     pub(super) input: Input,
     /// How much to read at once.
     pub(super) read_len: usize,
+    /// Whether there may be something to parse.
+    pub(super) parsed: Parsed,
+}
+
+/// How far the input has been parsed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Parsed {
+    /// There may be something in it.
+    NotYet,
+    /// It needs more octets.
+    Dry,
 }
 
 /// What a pass over the transport came to.
@@ -51,9 +62,18 @@ pub(super) enum Progress {
     Ended,
 }
 
+/// When a sender reads for a receiver that is not at work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ReadAhead {
+    /// Nobody else waits for input.
+    Always,
+    /// The receiver waits for input, and reads unless output is stuck.
+    WhileWriting,
+}
+
 impl ReceiveSide {
     pub(super) fn new(path: ReceivePath, unread: Vec<u8>) -> Self {
-        Self { path, input: Input::with(unread), read_len: BUFFER_LEN }
+        Self { path, input: Input::with(unread), read_len: BUFFER_LEN, parsed: Parsed::NotYet }
     }
 }
 
@@ -121,31 +141,36 @@ impl<S> Transport<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
-    /// Offers what is queued to the transport, then reads once; in the phases of the end does what they ask for.
-    ///
-    /// Everything received before has to be parsed, as far as it can be.
+    /// Offers what is queued to the transport, then reads once, unless there is something to parse; in the phases of
+    /// the end does what they ask for.
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
         receive: &mut ReceiveSide,
         outbox: &mut Outbox,
     ) -> Poll<Progress> {
+        self.check_deadline(outbox);
         match outbox.closing.phase() {
             TransportPhase::ReadWrite => {
                 // Queued output is offered before every read: a peer whose input never runs dry still gets replies.
                 let written = self.poll_write(cx, outbox);
-                // Above the high-water mark received input is left alone.
-                if outbox.is_full() && written.is_pending() {
-                    // The peer may be waiting for us to read before it reads itself.
-                    if self.poll_read_ahead(cx, receive, outbox).is_ready() {
-                        return Poll::Ready(Progress::Again);
-                    }
-                    return self.poll_timer(cx, outbox);
-                }
                 if outbox.closing.phase() != TransportPhase::ReadWrite {
                     return Poll::Ready(Progress::Again);
                 }
-                self.poll_read(cx, receive, outbox)
+                // Above the high-water mark received input is left alone.
+                if outbox.is_full() && written.is_pending() {
+                    // The peer may be waiting for us to read before it reads itself.
+                    if self.poll_read_ahead(cx, receive, outbox, written).is_ready() {
+                        return Poll::Ready(Progress::Again);
+                    }
+                    receive.input.park();
+                    return self.poll_timer(cx, outbox);
+                }
+                match receive.parsed {
+                    // It was left alone until now.
+                    Parsed::NotYet => Poll::Ready(Progress::Again),
+                    Parsed::Dry => self.poll_read(cx, receive, outbox),
+                }
             }
             phase => {
                 receive.input.clear();
@@ -175,19 +200,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
 
     fn try_poll_write(&mut self, cx: &mut Context<'_>, outbox: &mut Outbox) -> Poll<io::Result<()>> {
         let Some(io) = &mut self.io else { return Poll::Ready(Ok(())) };
+        let mut taken = Poll::Ready(());
         while !outbox.output.is_empty() {
-            let written = ready!(poll_write_some(Pin::new(&mut *io), cx, outbox))?;
+            let Poll::Ready(written) = poll_write_some(Pin::new(&mut *io), cx, outbox)? else {
+                // Whoever waits for what has been taken need not wait for what others have queued behind it.
+                taken = Poll::Pending;
+                break;
+            };
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.unflushed = true;
             outbox.advance(written);
         }
+        release_output(outbox);
         if self.unflushed {
             ready!(Pin::new(io).poll_flush(cx))?;
             self.unflushed = false;
         }
-        Poll::Ready(Ok(()))
+        taken.map(Ok)
     }
 
     fn poll_read(
@@ -212,7 +243,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
                 self.read_ended = true;
                 self.end_reading(outbox)
             }
-            Poll::Ready(Ok(_)) => Poll::Ready(Progress::Again),
+            Poll::Ready(Ok(_)) => {
+                receive.parsed = Parsed::NotYet;
+                Poll::Ready(Progress::Again)
+            }
             Poll::Ready(Err(error)) => {
                 self.read_failed(error);
                 self.end_reading(outbox)
@@ -227,45 +261,85 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
                 if coop::has_budget_remaining() {
                     receive.input.park();
                     receive.path.release_buffers();
-                    release_output(outbox);
                 }
                 self.poll_timer(cx, outbox)
             }
         }
     }
 
+    /// Writes what is queued, with what can be done for the peer beside it: ready when all of it is out.
+    pub(super) fn poll_output(
+        &mut self,
+        cx: &mut Context<'_>,
+        receive: &mut ReceiveSide,
+        outbox: &mut Outbox,
+        read_ahead: ReadAhead,
+    ) -> Poll<Result<(), Error>> {
+        loop {
+            let written = self.poll_write(cx, outbox);
+            if let Some(error) = self.send_error(outbox) {
+                if outbox.closing.phase() == TransportPhase::Drop {
+                    self.let_go();
+                }
+                return Poll::Ready(Err(error));
+            }
+            let reads = written.is_pending() || read_ahead == ReadAhead::Always;
+            if reads && self.poll_read_ahead(cx, receive, outbox, written).is_ready() {
+                // Pongs that it has queued are offered at once.
+                continue;
+            }
+            if written.is_ready() {
+                return Poll::Ready(Ok(()));
+            }
+            receive.input.park();
+            ready!(self.poll_timer(cx, outbox));
+        }
+    }
+
     /// Reads what fits the input buffer, without delivering it, and answers the Pings in it: for callers that wait for
     /// the transport to take output. Ready when something came in.
+    ///
+    /// While output waits, Pings that came in before are answered too.
     pub(super) fn poll_read_ahead(
         &mut self,
         cx: &mut Context<'_>,
         receive: &mut ReceiveSide,
         outbox: &mut Outbox,
+        written: Poll<()>,
     ) -> Poll<()> {
-        let Some(io) = &mut self.io else { return Poll::Pending };
-        if self.read_ended || outbox.closing.phase() != TransportPhase::ReadWrite {
+        if outbox.closing.phase() != TransportPhase::ReadWrite {
             return Poll::Pending;
         }
-        if receive.input.room(1).is_empty() {
-            return Poll::Pending;
+        let read = self.poll_append(cx, &mut receive.input);
+        if read.is_ready() {
+            receive.parsed = Parsed::NotYet;
         }
-        let read = poll_fill(Pin::new(io), cx, &mut receive.input, BUFFER_LEN);
-        if let Poll::Ready(Ok(1..)) = read {
+        if read.is_ready() || written.is_pending() {
             crate::connection::answer_pings_ahead(&mut receive.path, outbox, receive.input.unconsumed());
         }
-        receive.input.park();
-        match read {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Ok(0)) => {
-                self.read_ended = true;
-                Poll::Pending
-            }
-            Poll::Ready(Ok(_)) => Poll::Ready(()),
-            Poll::Ready(Err(error)) => {
-                self.read_failed(error);
-                Poll::Pending
-            }
+        read
+    }
+
+    /// Reads once, behind what has not been parsed. Ready when something came in.
+    fn poll_append(&mut self, cx: &mut Context<'_>, input: &mut Input) -> Poll<()> {
+        let Some(io) = &mut self.io else { return Poll::Pending };
+        let vacancy = input.vacancy();
+        if self.read_ended || vacancy == 0 {
+            return Poll::Pending;
         }
+        let mut scratch = buffer::take();
+        let mut read = ReadBuf::new(&mut scratch[..vacancy]);
+        let result = Pin::new(io).poll_read(cx, &mut read);
+        let octets = read.filled();
+        let came = !octets.is_empty();
+        input.append(octets);
+        buffer::give(scratch);
+        match ready!(result) {
+            Ok(()) if came => return Poll::Ready(()),
+            Ok(()) => self.read_ended = true,
+            Err(error) => self.read_failed(error),
+        }
+        Poll::Pending
     }
 
     fn read_failed(&mut self, error: io::Error) {
@@ -316,13 +390,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
                 }
             }
             TransportPhase::Discard => {
+                // A client that waits for the end of the stream may still have its Close to flush.
+                let _ = self.poll_write(cx, outbox);
                 if self.poll_discard(cx, outbox).is_ready() {
                     return Poll::Ready(Progress::Again);
                 }
             }
             TransportPhase::Drop => {
                 self.let_go();
-                release_output(outbox);
                 return Poll::Ready(Progress::Ended);
             }
         }
@@ -331,6 +406,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
 
     /// Reads once and throws it away.
     fn poll_discard(&mut self, cx: &mut Context<'_>, outbox: &mut Outbox) -> Poll<()> {
+        // A peer that never stops sending must not keep this thread from its other tasks.
+        let budget = ready!(coop::poll_proceed(cx));
         let Some(io) = &mut self.io else { return Poll::Pending };
         if self.read_ended {
             // Told again, since the phase in which it counts may have begun since.
@@ -346,7 +423,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
         let result = Pin::new(io).poll_read(cx, &mut read);
         let len = read.filled().len();
         buffer::give(scratch);
-        match ready!(result) {
+        let result = ready!(result);
+        budget.made_progress();
+        match result {
             Ok(()) if len == 0 => {
                 self.read_ended = true;
                 outbox.end_of_stream();
@@ -358,6 +437,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
             }
         }
         Poll::Ready(())
+    }
+
+    /// Does what is due: a peer that always has something to read must not put off the end.
+    fn check_deadline(&self, outbox: &mut Outbox) {
+        if outbox.closing.next_deadline().is_some() {
+            outbox.handle_timeout(Timestamp::from_origin(self.origin.elapsed()));
+        }
     }
 
     /// Waits for the next deadline, if there is one, and does what is due. `Ready` when that changed the phase.
@@ -405,34 +491,41 @@ fn poll_write_some<S: AsyncWrite>(
 ) -> Poll<io::Result<usize>> {
     let mut slices = [&[][..]; MAX_SLICES];
     let filled = outbox.output.slices(&mut slices);
-    match &slices[..filled] {
-        [] => Poll::Ready(Ok(0)),
-        [one] => io.poll_write(cx, one),
-        many if io.is_write_vectored() => {
-            let mut vectored = [IoSlice::new(&[]); MAX_SLICES];
-            for (to, octets) in vectored.iter_mut().zip(many) {
-                *to = IoSlice::new(octets);
-            }
-            io.poll_write_vectored(cx, &vectored[..many.len()])
+    let slices = &slices[..filled];
+    if io.is_write_vectored() {
+        if let [one] = slices {
+            return io.poll_write(cx, one);
         }
+        let mut vectored = [IoSlice::new(&[]); MAX_SLICES];
+        for (to, octets) in vectored.iter_mut().zip(slices) {
+            *to = IoSlice::new(octets);
+        }
+        return io.poll_write_vectored(cx, &vectored[..filled]);
+    }
+    let (written, given) = match slices {
+        [] => return Poll::Ready(Ok(0)),
+        [first, ..] if filled == 1 || first.len() >= TOGETHER_LEN => (io.poll_write(cx, first), first.len()),
         // One write of a header alone would be one TLS record: copied together.
         many => {
-            let mut together = buffer::take();
+            let mut together = [0; TOGETHER_LEN];
             let mut len = 0;
             for octets in many {
-                let part = octets.len().min(together.len() - len);
+                let part = octets.len().min(TOGETHER_LEN - len);
                 together[len..len + part].copy_from_slice(&octets[..part]);
                 len += part;
             }
-            let written = io.poll_write(cx, &together[..len]);
-            buffer::give(together);
-            written
+            (io.poll_write(cx, &together[..len]), len)
         }
+    };
+    if written.is_pending() {
+        // Only transports that are not vectored may have kept some of it, encrypted.
+        outbox.output.offer(given);
     }
+    written
 }
 
 /// Gives the output's buffer back to the pool when nothing is queued.
-pub(super) fn release_output(outbox: &mut Outbox) {
+fn release_output(outbox: &mut Outbox) {
     if let Some(buffer) = outbox.output.take_buffer() {
         buffer::give(buffer);
     }
@@ -448,6 +541,9 @@ pub(super) fn prepare_output(outbox: &mut Outbox) {
 
 /// From this many octets on a payload is read to where it belongs.
 const EXACT_READ_FROM: usize = 16 << 10;
+
+/// How much is copied together for a transport that writes no slices: a TLS record.
+const TOGETHER_LEN: usize = 16 << 10;
 
 /// How many slices one write gathers. Payloads up to 16 KiB are copied, so that this many never limit a write.
 const MAX_SLICES: usize = 64;

@@ -1,0 +1,217 @@
+//! Many senders on many threads, with a strict peer: messages stay whole and in order, and nobody waits for ever.
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests")]
+
+mod stream_support;
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use sansocket::stream::WebSocket;
+use sansocket::{CloseCode, Config, Message, Role};
+use stream_support::*;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::time::timeout;
+
+const SENDERS: u8 = 8;
+const EACH: u16 = 100;
+
+fn config() -> Config {
+    Config::default().fragment_len(Some(50)).high_water_mark(2000)
+}
+
+fn message(sender: u8, number: u16) -> Vec<u8> {
+    let len = usize::from(number) * 7 % 400;
+    let mut message = vec![sender];
+    message.extend(number.to_be_bytes());
+    message.resize(3 + len, sender);
+    message
+}
+
+/// Which messages of each sender there are, checked to be whole and in their order.
+fn by_sender(messages: &[Vec<u8>]) -> Vec<Vec<u16>> {
+    let mut numbers = vec![Vec::new(); usize::from(SENDERS)];
+    for octets in messages {
+        let number = u16::from_be_bytes([octets[1], octets[2]]);
+        assert_eq!(octets, &message(octets[0], number));
+        let of_sender = &mut numbers[usize::from(octets[0])];
+        assert!(of_sender.last() < Some(&number), "out of order");
+        of_sender.push(number);
+    }
+    numbers
+}
+
+async fn within<T>(future: impl Future<Output = T>) -> T {
+    timeout(Duration::from_secs(20), future).await.expect("nobody is woken any more")
+}
+
+/// The peer without a library: pings while it reads, closes when all messages but those given up have come.
+async fn strict_peer(role: Role, io: DuplexStream, pings: u8) -> Vec<u8> {
+    let (mut read, mut write) = tokio::io::split(io);
+    let writing = tokio::spawn(async move {
+        for i in 0..pings {
+            write.write_all(&to(role, PING, &[i])).await.unwrap();
+            write.write_all(&to(role, TEXT, b"between")).await.unwrap();
+        }
+        write
+    });
+    let mut octets = Vec::new();
+    let mut buffer = [0; 700];
+    loop {
+        let len = read.read(&mut buffer).await.unwrap();
+        assert!(len > 0, "no end without a Close");
+        octets.extend(&buffer[..len]);
+        let (frames, rest) = whole_frames(role, &octets);
+        if frames.last().is_some_and(|Frame(first, _)| *first == CLOSE) {
+            assert!(rest.is_empty());
+            break;
+        }
+    }
+    let mut write = writing.await.unwrap();
+    write.write_all(&to(role, CLOSE, b"")).await.unwrap();
+    write.shutdown().await.unwrap();
+    octets
+}
+
+// CM-24, 6455-5.4-7, 6455-5.5.2-2
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn both_send_whole_messages_from_many_threads() {
+    for role in ROLES {
+        let (near, far) = duplex(300);
+        let peer = tokio::spawn(strict_peer(role, far, 100));
+        let (mut receiver, sender) = over(role, near, &config()).split();
+        let receive = tokio::spawn(async move {
+            let mut received = 0;
+            while let Some(message) = receiver.receive().await.unwrap() {
+                assert_eq!(message, Message::text("between"));
+                received += 1;
+            }
+            received
+        });
+        let senders: Vec<_> = (0..SENDERS)
+            .map(|id| {
+                let sender = sender.clone();
+                tokio::spawn(async move {
+                    for number in 0..EACH {
+                        match number % 3 {
+                            0 => sender.feed(message(id, number)).await.unwrap(),
+                            _ => sender.send(message(id, number)).await.unwrap(),
+                        }
+                    }
+                    sender.flush().await.unwrap();
+                })
+            })
+            .collect();
+        let report = within(async {
+            for sender in senders {
+                sender.await.unwrap();
+            }
+            sender.close(CloseCode::NORMAL, "").await.unwrap()
+        })
+        .await;
+        assert!(report.clean);
+        assert_eq!(within(receive).await.unwrap(), 100);
+        let sent = frames(role, &within(peer).await.unwrap());
+        let all: Vec<_> = (0..EACH).collect();
+        assert!(by_sender(&messages(&sent)).iter().all(|numbers| *numbers == all));
+        let mut pongs: Vec<_> =
+            sent.iter().filter(|Frame(first, _)| *first == PONG).map(|frame| frame.1[0]).collect();
+        pongs.sort_unstable();
+        assert_eq!(pongs, (0..100).collect::<Vec<_>>(), "each Ping once");
+    }
+}
+
+/// Polls a future so often, and gives it up.
+async fn give_up_after<T>(polls: u16, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    let mut polled = 0;
+    poll_fn(|cx| {
+        if polled == polls {
+            return Poll::Ready(None);
+        }
+        polled += 1;
+        future.as_mut().poll(cx).map(Some)
+    })
+    .await
+}
+
+// CM-23, CM-24, 6455-5.4-7
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn both_send_whole_messages_from_senders_that_give_up() {
+    for role in ROLES {
+        let (near, far) = duplex(300);
+        let peer = tokio::spawn(strict_peer(role, far, 50));
+        let (mut receiver, sender) = over(role, near, &config()).split();
+        let receive = tokio::spawn(async move {
+            loop {
+                // The receiver gives up as well, again and again.
+                match give_up_after(1, receiver.receive()).await {
+                    Some(Ok(None)) => return,
+                    Some(Err(error)) => panic!("{error}"),
+                    Some(Ok(Some(_))) => {}
+                    None => tokio::task::yield_now().await,
+                }
+            }
+        });
+        let senders: Vec<_> = (0..SENDERS)
+            .map(|id| {
+                let sender = sender.clone();
+                tokio::spawn(async move {
+                    let mut sent = Vec::new();
+                    for number in 0..EACH {
+                        if give_up_after(number % 4, sender.send(message(id, number))).await.is_some() {
+                            sent.push(number);
+                        }
+                        tokio::task::yield_now().await;
+                    }
+                    sent
+                })
+            })
+            .collect();
+        let mut sent = Vec::new();
+        for sender in senders {
+            sent.push(within(sender).await.unwrap());
+        }
+        within(sender.close(CloseCode::NORMAL, "")).await.unwrap();
+        within(receive).await.unwrap();
+        let came = by_sender(&messages(&frames(role, &within(peer).await.unwrap())));
+        for (sent, came) in sent.iter().zip(came) {
+            assert!(sent.iter().all(|number| came.contains(number)), "what was sent has come");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn both_flood_each_other_through_a_narrow_pipe_and_close() {
+    let (near, far) = duplex(1000);
+    let run = |socket: WebSocket<DuplexStream>| async move {
+        let (mut receiver, sender) = socket.split();
+        let receive = tokio::spawn(async move {
+            let mut received = Vec::new();
+            while received.len() < usize::from(SENDERS) * usize::from(EACH) {
+                received.push(receiver.receive().await.unwrap().unwrap().payload().to_vec());
+            }
+            (receiver, received)
+        });
+        let senders = (0..SENDERS).map(|id| {
+            let sender = sender.clone();
+            tokio::spawn(async move {
+                for number in 0..EACH {
+                    sender.send(message(id, number)).await.unwrap();
+                }
+            })
+        });
+        for sender in senders.collect::<Vec<_>>() {
+            sender.await.unwrap();
+        }
+        let (receiver, received) = receive.await.unwrap();
+        by_sender(&received);
+        drop(receiver);
+        sender.close(None, "").await.unwrap()
+    };
+    let client = tokio::spawn(run(over(Role::Client, near, &config())));
+    let server = tokio::spawn(run(over(Role::Server, far, &config())));
+    assert!(within(client).await.unwrap().clean);
+    assert!(within(server).await.unwrap().clean);
+}
