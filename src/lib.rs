@@ -94,6 +94,8 @@ mod role;
 mod simd;
 #[cfg(feature = "tokio")]
 pub mod stream;
+#[cfg(feature = "std")]
+mod transport_error;
 mod utf8;
 
 pub use close_code::{CloseCode, InvalidCloseCode};

@@ -229,6 +229,12 @@ impl<'b> RequestHead<'b> {
         self.headers.iter().map(|header| (header.name, header.value))
     }
 
+    /// RFC 9110 §7.8: who asks for a 100 as well gets it before the 101.
+    pub(crate) fn expects_continue(&self) -> bool {
+        let is_continue = |expectation: &[u8]| expectation.trim_ascii().eq_ignore_ascii_case(b"100-continue");
+        self.values_of("expect").any(|list| list.split(|&octet| octet == b',').any(is_continue))
+    }
+
     /// The request as [`accept`](super::accept) takes it.
     #[must_use]
     pub fn as_request(&self) -> Request<'_, Self> {
@@ -283,6 +289,18 @@ impl<'b> ResponseHead<'b> {
     /// All headers in order: name as received, and value without the white space around it.
     pub fn headers(&self) -> impl Iterator<Item = (&'b str, &'b [u8])> {
         self.headers.iter().map(|header| (header.name, header.value))
+    }
+
+    /// How long the body is, as far as the head says (RFC 9112 §6.3).
+    pub(crate) fn body_len(&self) -> Option<usize> {
+        if matches!(self.status, 100..=199 | 204 | 304) {
+            return Some(0);
+        }
+        // A transfer coding overrides the length.
+        if self.values_of("transfer-encoding").next().is_some() {
+            return None;
+        }
+        core::str::from_utf8(self.values_of("content-length").next()?).ok()?.parse().ok()
     }
 
     /// The response as [`ClientRequest::check`](super::ClientRequest::check) takes it.

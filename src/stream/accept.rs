@@ -3,17 +3,16 @@
 //! Only for transports whose request nobody has read. Behind an HTTP server use [`handshake`](crate::handshake) on the
 //! headers that it has parsed, and [`WebSocket::server`] with what it read behind them.
 
+use std::io;
 use std::time::Duration;
-use std::{fmt, io};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::WebSocket;
+use super::{AcceptError, WebSocket};
 use crate::config::{Config, DRAIN_LEN, DRAIN_TIMEOUT};
 use crate::handshake::{
-    Acceptance, HandshakeError, HeadLimits, HeadReader, Headers, Refusal, RequestHead, ServerOptions,
-    accept as judge,
+    Acceptance, HandshakeError, HeadLimits, HeadReader, Refusal, RequestHead, ServerOptions, accept as judge,
 };
 use crate::role::Role;
 
@@ -189,12 +188,6 @@ impl<S> Incoming<S> {
         judge(&self.request().as_request(), &self.acceptor.options)
     }
 
-    /// RFC 9110 §7.8: who asks for a 100 as well gets it before the 101.
-    fn expects_continue(&self) -> bool {
-        let is_continue = |expectation: &[u8]| expectation.trim_ascii().eq_ignore_ascii_case(b"100-continue");
-        self.request().values_of("expect").any(|list| list.split(|&octet| octet == b',').any(is_continue))
-    }
-
     /// The transport, and everything that was read from it, for whoever wants to answer as an HTTP server.
     #[must_use]
     pub fn into_parts(self) -> (S, Vec<u8>) {
@@ -229,7 +222,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Incoming<S> {
     ///
     /// None: the transport goes with the future.
     pub async fn accept_as(mut self, acceptance: Acceptance) -> Result<WebSocket<S>, AcceptError> {
-        let mut response = if self.expects_continue() { CONTINUE.to_vec() } else { Vec::new() };
+        let mut response = if self.request().expects_continue() { CONTINUE.to_vec() } else { Vec::new() };
         response.extend_from_slice(&acceptance.to_bytes());
         let io = &mut self.io;
         let writing = async {
@@ -255,47 +248,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Incoming<S> {
     pub async fn refuse(self, refusal: Refusal) -> io::Result<()> {
         let refusal = if self.request().method() == "HEAD" { refusal.without_body() } else { refusal };
         send_and_close(self.io, &refusal.to_bytes(), self.acceptor.handshake_timeout).await
-    }
-}
-
-/// Why there is no WebSocket for this transport.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum AcceptError {
-    /// The request was refused with this answer, of which the client has got what it took.
-    Refused(Refusal),
-    /// The client went away before its request was whole.
-    EndOfStream,
-    /// The client did not take the response in time.
-    Timeout,
-    /// The transport failed.
-    Io(io::Error),
-}
-
-impl fmt::Display for AcceptError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Refused(refusal) => fmt::Display::fmt(refusal, f),
-            Self::EndOfStream => f.write_str("the client went away before its request was whole"),
-            Self::Timeout => f.write_str("the client did not take the response in time"),
-            Self::Io(error) => write!(f, "the transport failed: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for AcceptError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Refused(refusal) => Some(refusal),
-            Self::Io(error) => Some(error),
-            Self::EndOfStream | Self::Timeout => None,
-        }
-    }
-}
-
-impl From<io::Error> for AcceptError {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
     }
 }
 

@@ -1,24 +1,23 @@
 //! The client's opening handshake over a raw transport, and how to get one: RFC 6455 §4.1.
 
 use std::future::Future;
+use std::io;
 use std::net::Ipv6Addr;
 #[cfg(feature = "rustls")]
 use std::sync::Arc;
 use std::time::Duration;
-use std::{fmt, io};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout_at};
 
-use super::WebSocket;
 use super::accept::{HANDSHAKE_TIMEOUT, READ_LEN};
 use super::client_transport::{ClientTransport, Security};
 use super::gate::{ConnectGate, GatePass, Place};
+use super::{ConnectError, WebSocket};
 use crate::config::Config;
 use crate::handshake::{
-    ClientRequest, HandshakeError, HeadLimits, HeadReader, Headers, InvalidUri, Key, ReceivedResponse,
-    ResponseHead,
+    ClientRequest, HandshakeError, HeadLimits, HeadReader, InvalidUri, Key, ReceivedResponse, ResponseHead,
 };
 use crate::role::Role;
 
@@ -336,7 +335,7 @@ async fn read_body_prefix<S: AsyncRead + Unpin>(
     received: &[u8],
     until: Instant,
 ) -> ReceivedResponse {
-    let wanted = body_prefix_len(head);
+    let wanted = BODY_PREFIX_LEN.min(head.body_len().unwrap_or(BODY_PREFIX_LEN));
     let mut body = received[..received.len().min(wanted)].to_vec();
     let reading = async {
         while body.len() < wanted {
@@ -352,86 +351,9 @@ async fn read_body_prefix<S: AsyncRead + Unpin>(
     head.to_received(&body)
 }
 
-/// How much of the body is kept, as its head describes it: RFC 9112 §6.3.
-fn body_prefix_len(head: &ResponseHead<'_>) -> usize {
-    if matches!(head.status(), 100..=199 | 204 | 304) {
-        return 0;
-    }
-    // A transfer coding overrides the length.
-    if head.values_of("transfer-encoding").next().is_some() {
-        return BODY_PREFIX_LEN;
-    }
-    let content_length = head.values_of("content-length").next();
-    let len = content_length.and_then(|len| str::from_utf8(len).ok()?.parse().ok());
-    BODY_PREFIX_LEN.min(len.unwrap_or(BODY_PREFIX_LEN))
-}
-
-/// Why there is no WebSocket. The application sees it as 1006 (RFC 6455 §7.1.5); no Close frame was sent.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum ConnectError {
-    /// The URI is not one of a WebSocket, or `wss` with a host for which there can be no certificate. Nothing was
-    /// connected.
-    Uri(InvalidUri),
-    /// The server did not agree. The response is there when its head was whole, with the first 4 KiB of its body.
-    Handshake(HandshakeError, Option<Box<ReceivedResponse>>),
-    /// The proxy did not open a tunnel.
-    ProxyHandshake(HandshakeError),
-    /// The server, or the proxy, ended the transport before its response was whole.
-    EndOfStream,
-    /// It took longer than the handshake timeout.
-    Timeout,
-    /// The transport failed, or could not be had.
-    Io(io::Error),
-    /// TLS failed, for example because the certificate is not valid for the host.
-    Tls(io::Error),
-    /// The URI is `wss` and the feature `rustls` is off. Nothing was connected.
-    TlsNotEnabled,
-    /// The [`ConnectGate`] has as many attempts waiting as it allows.
-    TooManyPending,
-}
-
-impl fmt::Display for ConnectError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Uri(error) => fmt::Display::fmt(error, f),
-            Self::Handshake(error, _) => write!(f, "the opening handshake failed: {error}"),
-            Self::ProxyHandshake(error) => write!(f, "the proxy opened no tunnel: {error}"),
-            Self::EndOfStream => f.write_str("the transport ended before the response was whole"),
-            Self::Timeout => f.write_str("the opening handshake took too long"),
-            Self::Io(error) => write!(f, "the transport failed: {error}"),
-            Self::Tls(error) => write!(f, "TLS failed: {error}"),
-            Self::TlsNotEnabled => f.write_str("a wss URI needs the feature rustls"),
-            Self::TooManyPending => f.write_str("too many connection attempts are waiting"),
-        }
-    }
-}
-
-impl std::error::Error for ConnectError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Uri(error) => Some(error),
-            Self::Handshake(error, _) | Self::ProxyHandshake(error) => Some(error),
-            Self::Io(error) | Self::Tls(error) => Some(error),
-            Self::EndOfStream | Self::Timeout | Self::TlsNotEnabled | Self::TooManyPending => None,
-        }
-    }
-}
-
-impl From<InvalidUri> for ConnectError {
-    fn from(error: InvalidUri) -> Self {
-        Self::Uri(error)
-    }
-}
-
-impl From<io::Error> for ConnectError {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
 /// As good as no timeout; a longer one could overflow the clock.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(1 << 30);
+
 /// How much of the body of a response that is no 101 is kept …
 const BODY_PREFIX_LEN: usize = 4 << 10;
 /// … and how long it is waited for.

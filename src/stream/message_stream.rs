@@ -7,8 +7,8 @@ use futures_core::stream::{FusedStream, Stream};
 use futures_sink::Sink;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::Error;
 use super::WebSocket;
-use super::error::Error;
 use crate::close_code::CloseCode;
 use crate::connection::Message;
 use crate::error::SendError;

@@ -11,7 +11,6 @@ mod accept;
 mod buffer;
 mod client_transport;
 mod connect;
-mod error;
 mod gate;
 #[cfg(feature = "hyper")]
 pub mod hyper;
@@ -38,13 +37,14 @@ use crate::frame::CloseFrame;
 use crate::handshake::Negotiated;
 use crate::role::Role;
 
-pub use accept::{AcceptError, Acceptor, Incoming, accept};
+pub use accept::{Acceptor, Incoming, accept};
 pub use client_transport::ClientTransport;
-pub use connect::{ConnectError, Connector, connect};
-pub use error::Error;
+pub use connect::{Connector, connect};
 pub use gate::ConnectGate;
 pub use lend::{MessageRef, Outgoing};
 pub use split::{Receiver, Sender};
+
+pub use crate::transport_error::{AcceptError, ConnectError, Error};
 
 use transport::{Parsed, Progress, ReadAhead, ReceiveSide, Transport};
 

@@ -10,7 +10,7 @@ use futures_core::stream::{FusedStream, Stream};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::coop;
 
-use super::error::Error;
+use super::Error;
 use super::shared::{Observed, Output, OutputGuard, Party, SenderPlace, Shared};
 use super::transport::{self, Parsed, Progress, ReadAhead, ReceiveSide, Transport};
 use super::{WebSocket, start_close};

@@ -11,8 +11,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::task::coop;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::Error;
 use super::buffer::{self, BUFFER_LEN, Input};
-use super::error::Error;
 use crate::connection::{Outbox, ReceivePath, Timestamp, TransportPhase};
 use crate::error::{Failure, SendError};
 
