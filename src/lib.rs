@@ -84,6 +84,8 @@
 
 extern crate alloc;
 
+#[cfg(feature = "std")]
+pub mod blocking;
 mod close_code;
 mod config;
 pub mod connection;

@@ -267,7 +267,7 @@ impl Closing {
     }
 
     /// A message came that nobody will look at any more, since this end is closing.
-    #[cfg(feature = "tokio")]
+    #[cfg(feature = "std")]
     pub(crate) fn count_thrown_away(&mut self, octets: usize) {
         let frames = self.frames(ClosedBy::Local);
         frames.messages_thrown_away += 1;

@@ -126,7 +126,7 @@ pub(crate) enum Payload<'a> {
 
 impl<'a> OutgoingMessage<'a> {
     /// INVARIANT: the payload of a text message is UTF-8.
-    #[cfg(feature = "tokio")]
+    #[cfg(feature = "std")]
     #[inline]
     pub(crate) fn borrowed(kind: MessageKind, payload: &'a [u8]) -> Self {
         Self { kind, payload: Payload::Borrowed(payload) }

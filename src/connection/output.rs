@@ -220,7 +220,7 @@ impl Output {
 
     /// Says that the transport was given the first `len` octets, did not take them, and may insist on getting the same
     /// ones again: TLS libraries that encrypt before they write do. Nothing is put ahead of them any more.
-    #[cfg(any(feature = "tokio", test))]
+    #[cfg(any(feature = "std", test))]
     pub(crate) fn offer(&mut self, len: usize) {
         self.offered = self.offered.max(len);
         let mut begins = 0;

@@ -1,0 +1,348 @@
+//! One pass over the transport: write what is queued, read what there is, end as the closing handshake says.
+
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::bounded::{Bounded, Patience, Stop};
+use super::input::{BUFFER_LEN, Input};
+use super::transport::Transport;
+use crate::connection::{Connection, Timestamp, TransportPhase};
+use crate::error::{Failure, SendError};
+use crate::transport_error::Error;
+
+/// The transport and what is known about it. Decides nothing: the phases and deadlines are the connection's.
+#[derive(Debug)]
+pub(super) struct Driver<S> {
+    /// `None` once there is nothing left to do with it.
+    io: Option<Bounded<S>>,
+    origin: Instant,
+    /// Something was written since the last flush.
+    unflushed: bool,
+    /// Reading came to its end, by the end of the stream or by an error.
+    read_ended: bool,
+    /// Writing does not work any more.
+    write_failed: bool,
+    /// The first error of reading or writing.
+    error: Option<Arc<io::Error>>,
+}
+
+/// What a pass over the transport came to.
+#[derive(Debug)]
+pub(super) enum Progress {
+    /// There may be something to parse, or another phase: look again.
+    Again,
+    /// The connection is closed.
+    Ended,
+}
+
+/// The transport does not take output now.
+#[derive(Debug)]
+pub(super) struct WriteBlocked;
+
+impl From<WriteBlocked> for Error {
+    fn from(_: WriteBlocked) -> Self {
+        Self::WouldBlock
+    }
+}
+
+impl<S> Driver<S> {
+    pub(super) fn new(io: Bounded<S>) -> Self {
+        Self {
+            io: Some(io),
+            origin: Instant::now(),
+            unflushed: false,
+            read_ended: false,
+            write_failed: false,
+            error: None,
+        }
+    }
+
+    pub(super) fn get_ref(&self) -> Option<&S> {
+        self.io.as_ref().map(Bounded::get_ref)
+    }
+
+    /// Lets go of the transport, without a word.
+    pub(super) fn let_go(&mut self) {
+        self.io = None;
+    }
+
+    pub(super) fn write_failed(&self) -> bool {
+        self.write_failed
+    }
+
+    /// Why output can no longer be written, if it cannot.
+    pub(super) fn send_error(&self, connection: &Connection) -> Option<Error> {
+        match connection.failure() {
+            Some(failure) => Some(self.error(failure)),
+            None if self.write_failed => Some(self.error(Failure::Transport)),
+            None => None,
+        }
+    }
+
+    /// The reason why nothing was queued: why the connection failed, if it did, tells more than that it is closed.
+    pub(super) fn refused(&self, error: SendError, connection: &Connection) -> Error {
+        match error {
+            SendError::Closed => self.send_error(connection).unwrap_or(Error::Send(error)),
+            _ => Error::Send(error),
+        }
+    }
+
+    /// The failure as the caller sees it, with the I/O error that belongs to it.
+    pub(super) fn error(&self, failure: Failure) -> Error {
+        match failure {
+            Failure::Protocol(error) => Error::Protocol(error),
+            Failure::EndOfStream => Error::EndOfStream,
+            Failure::CloseTimeout => Error::CloseTimeout,
+            Failure::Transport => Error::Io(
+                self.error.clone().unwrap_or_else(|| Arc::new(io::ErrorKind::ConnectionAborted.into())),
+            ),
+        }
+    }
+}
+
+impl<S: Transport> Driver<S> {
+    /// Writes what is queued, then reads once; in the phases of the end does what they ask for.
+    ///
+    /// Everything received before has to be parsed, as far as it can be.
+    pub(super) fn pass(&mut self, connection: &mut Connection, input: &mut Input) -> Result<Progress, Error> {
+        self.watch(connection);
+        match connection.phase() {
+            TransportPhase::ReadWrite => {
+                // Above the high-water mark received input was left alone.
+                let left_alone = connection.is_full() && !self.write_failed;
+                // Queued output leaves before every read: the peer may be waiting for it before it sends more.
+                let blocked = self.write(connection, input).is_err();
+                if connection.phase() != TransportPhase::ReadWrite {
+                    return Ok(Progress::Again);
+                }
+                if left_alone {
+                    // What came first is parsed first.
+                    let room = self.write_failed || !connection.is_full();
+                    return if room { Ok(Progress::Again) } else { Err(Error::WouldBlock) };
+                }
+                self.read(connection, input, blocked)
+            }
+            TransportPhase::Flush => match self.write(connection, input) {
+                Ok(()) => Ok(Progress::Again),
+                Err(WriteBlocked) if self.make_way(connection, input) => Ok(Progress::Again),
+                Err(WriteBlocked) => Err(Error::WouldBlock),
+            },
+            TransportPhase::ShutDown => {
+                self.write(connection, input)?;
+                self.shut_down(connection)
+            }
+            TransportPhase::Discard => match self.discard(connection, input) {
+                Ok(()) | Err(Stop::Again) => Ok(Progress::Again),
+                Err(_) => Err(Error::WouldBlock),
+            },
+            TransportPhase::Drop => {
+                self.let_go();
+                *input = Input::default();
+                connection.release_buffers();
+                Ok(Progress::Ended)
+            }
+        }
+    }
+
+    /// Writes everything that is queued, and flushes the transport.
+    ///
+    /// An error ends writing for good. What the peer has sent can still be received.
+    pub(super) fn write(
+        &mut self,
+        connection: &mut Connection,
+        input: &mut Input,
+    ) -> Result<(), WriteBlocked> {
+        loop {
+            self.watch(connection);
+            let phase = connection.phase();
+            if self.write_failed {
+                // Messages are still received; a closing handshake cannot be finished.
+                if phase == TransportPhase::Flush {
+                    connection.transport_failed();
+                }
+                return Ok(());
+            }
+            let Some(io) = &mut self.io else { return Ok(()) };
+            let step = if connection.queued() > 0 {
+                self.unflushed = true;
+                write_some(io, connection)
+            } else if self.unflushed && phase != TransportPhase::Drop {
+                io.flush().map(|()| self.unflushed = false)
+            } else {
+                return Ok(());
+            };
+            match step {
+                Ok(()) => {}
+                Err(Stop::Again) => {
+                    if phase == TransportPhase::Flush {
+                        self.make_way(connection, input);
+                    }
+                }
+                Err(Stop::WouldBlock(_)) => return Err(WriteBlocked),
+                Err(Stop::Failed(error)) => {
+                    self.write_failed = true;
+                    self.error.get_or_insert_with(|| Arc::new(error));
+                }
+            }
+        }
+    }
+
+    /// Reads once, to where the octets belong.
+    fn read(
+        &mut self,
+        connection: &mut Connection,
+        input: &mut Input,
+        blocked: bool,
+    ) -> Result<Progress, Error> {
+        let Some(io) = &mut self.io else { return Ok(Progress::Ended) };
+        if self.write_failed || blocked {
+            // With output that cannot leave, only what is there already is read.
+            let glancing = io.wait_at_most(GLANCE);
+            if self.write_failed && glancing.is_err() {
+                connection.transport_failed();
+                return Ok(Progress::Again);
+            }
+        }
+        let read = match connection.destination() {
+            // A large payload is read to where it belongs, and no further.
+            Some((destination, len)) if len >= EXACT_READ_FROM && input.is_empty() => {
+                let start = destination.len();
+                destination.resize(start + len.min(BUFFER_LEN), 0);
+                let read = io.read(&mut destination[start..]);
+                destination.truncate(start + read.as_ref().map_or(0, |len| *len));
+                read
+            }
+            _ => io.read(input.room()).inspect(|&len| input.filled(len)),
+        };
+        match read {
+            Ok(1..) => {}
+            Ok(0) => {
+                self.read_ended = true;
+                // Whoever cannot be written to and then ends is gone, not done.
+                if self.write_failed { connection.transport_failed() } else { connection.end_of_stream() }
+            }
+            Err(Stop::Failed(error)) => self.read_failed(error, connection),
+            // What could be read has been received: now the failure to write is the end.
+            Err(_) if self.write_failed => connection.transport_failed(),
+            Err(Stop::Again) if !blocked => {}
+            Err(Stop::Again | Stop::WouldBlock(_)) => return Err(Error::WouldBlock),
+        }
+        Ok(Progress::Again)
+    }
+
+    /// Discards what comes, for one turn at most, so that a peer that is writing itself comes to read. Says whether
+    /// there was anything.
+    fn make_way(&mut self, connection: &mut Connection, input: &mut Input) -> bool {
+        let turn = Patience::new(TURN);
+        let mut made = false;
+        while turn.left().is_some() {
+            if let Some(io) = &mut self.io {
+                // A transport that cannot be bounded has not waited for its write either.
+                let _ = io.wait_at_most(GLANCE);
+            }
+            if self.discard(connection, input).is_err() {
+                break;
+            }
+            made = true;
+            if connection.phase() != TransportPhase::Flush {
+                break;
+            }
+        }
+        made
+    }
+
+    /// Reads once and throws it away.
+    fn discard(&mut self, connection: &mut Connection, input: &mut Input) -> Result<(), Stop> {
+        input.clear();
+        let Some(io) = &mut self.io else { return Ok(()) };
+        if self.read_ended {
+            return Err(Stop::Again);
+        }
+        match io.read(input.room()) {
+            Ok(0) => {
+                self.read_ended = true;
+                connection.end_of_stream();
+            }
+            Ok(len) => connection.discarded(len),
+            Err(Stop::Failed(error)) => self.read_failed(error, connection),
+            Err(stop) => return Err(stop),
+        }
+        Ok(())
+    }
+
+    fn read_failed(&mut self, error: io::Error, connection: &mut Connection) {
+        self.read_ended = true;
+        self.error.get_or_insert_with(|| Arc::new(error));
+        connection.transport_failed();
+    }
+
+    fn shut_down(&mut self, connection: &mut Connection) -> Result<Progress, Error> {
+        let Some(io) = &mut self.io else { return Ok(Progress::Ended) };
+        match io.shutdown_write() {
+            Ok(()) => connection.write_side_shut_down(),
+            Err(Stop::Again) => {}
+            Err(Stop::WouldBlock(_)) => return Err(Error::WouldBlock),
+            Err(Stop::Failed(error)) => {
+                self.error.get_or_insert_with(|| Arc::new(error));
+                connection.transport_failed();
+            }
+        }
+        Ok(Progress::Again)
+    }
+
+    /// Does what is due, and lets the next wait end at the next deadline.
+    fn watch(&mut self, connection: &mut Connection) {
+        let Some(io) = &mut self.io else { return };
+        while let Some(deadline) = connection.next_deadline() {
+            let now = self.origin.elapsed();
+            match deadline.since_origin().checked_sub(now) {
+                None | Some(Duration::ZERO) => connection.handle_timeout(Timestamp::from_origin(now)),
+                Some(left) => {
+                    let left = match connection.phase() {
+                        TransportPhase::Flush => left.min(TURN),
+                        _ => left,
+                    };
+                    // A transport that cannot be bounded waits as long as it will, and is looked at in between.
+                    let _ = io.wait_at_most(left);
+                    return;
+                }
+            }
+        }
+        io.wait_as_before();
+    }
+}
+
+/// Writes once.
+fn write_some<S: Transport>(io: &mut Bounded<S>, connection: &mut Connection) -> Result<(), Stop> {
+    let mut slices = [&[][..]; MAX_SLICES];
+    let filled = connection.slices(&mut slices);
+    let mut vectored = [IoSlice::new(&[]); MAX_SLICES];
+    for (to, octets) in vectored.iter_mut().zip(&slices[..filled]) {
+        *to = IoSlice::new(octets);
+    }
+    match io.write(&vectored[..filled]) {
+        Ok(written) => {
+            connection.advance(written);
+            Ok(())
+        }
+        Err(stop) => {
+            // A transport that has encrypted them already wants the same octets again.
+            let offered = slices[..filled].iter().map(|octets| octets.len()).sum();
+            connection.outbox.output.offer(offered);
+            Err(stop)
+        }
+    }
+}
+
+/// From this many octets on a payload is read to where it belongs.
+const EXACT_READ_FROM: usize = 16 << 10;
+
+/// How many slices one write gathers. Payloads up to 16 KiB are copied together, so that this many never limit a write.
+const MAX_SLICES: usize = 64;
+
+/// While the last output does not leave, writing and making way take turns of this length.
+const TURN: Duration = Duration::from_millis(50);
+
+/// How long a read waits that only is to see whether there is something.
+const GLANCE: Duration = Duration::from_millis(1);
