@@ -369,3 +369,29 @@ async fn client_sends_its_options_and_fails_when_the_transport_breaks() {
     assert_eq!(stderr(&output), "the transport ended without a close frame\n");
     assert_eq!(output.status.code(), Some(1));
 }
+
+#[test]
+fn sans_io_talks_to_itself_and_closes_cleanly() {
+    let output = Running::start(&mut Command::new(example("sans_io"))).finish();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let printed = stdout(&output);
+    assert!(
+        printed.starts_with("echoed: 5 octets\nechoed: 3 octets\nechoed: 100000 octets\nPong:"),
+        "{printed}"
+    );
+    assert_eq!(printed.matches("clean: true").count(), 2, "{printed}");
+}
+
+#[test]
+fn blocking_servers_echo() {
+    for (name, arguments) in [("sans_io", &["--port", "0"][..]), ("blocking_echo", &["0"])] {
+        let mut program = Running::start(Command::new(example(name)).args(arguments));
+        let mut line = String::new();
+        BufReader::new(program.0.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let (_, uri) = line.trim().split_once(" at ").expect("the address is printed first");
+        let mut socket = sansocket::blocking::connect(uri).unwrap();
+        socket.send("hello").unwrap();
+        assert_eq!(socket.receive().unwrap().unwrap().as_text(), Some("hello"), "{name}");
+        assert!(socket.close(CloseCode::NORMAL, "").unwrap().clean, "{name}");
+    }
+}
