@@ -148,6 +148,36 @@ fn each_role_drops_a_transport_that_fails_in_each_state() {
     );
 }
 
+// 6455-7.1.4-1 6455-7.1.7-4
+#[test]
+fn each_role_goes_on_receiving_in_each_state_when_it_cannot_write() {
+    use TransportPhase::{Discard, Drop, ReadWrite};
+    let expected = |state, _| match state {
+        State::Open | State::CloseQueued | State::CloseSent => (ReadWrite, None),
+        // Its Close, or the answer to the peer's, is not out for certain.
+        State::CloseReceived | State::AwaitingEnd | State::ShuttingDown => (Drop, Some(Failure::Transport)),
+        State::Failing | State::FailingShutDown => (Drop, BAD_OPCODE),
+        State::Draining => (Discard, None),
+        State::FailingDrain => (Discard, BAD_OPCODE),
+        State::ClosedClean => (Drop, None),
+        State::ClosedFailed => (Drop, BAD_OPCODE),
+    };
+    transitions(|end| end.write_failed(), expected);
+    for role in ROLES {
+        for state in [State::Open, State::CloseQueued, State::CloseSent] {
+            let mut end = reach(state, role).expect("both roles come to it");
+            end.write_failed();
+            assert!(end.send("lost").is_err());
+            assert!(end.close(&CloseFrame::EMPTY).is_err());
+            end.read_frames(b"\x89\x00\x88\x02\x0f\xa0");
+            assert_eq!((end.queued(), end.phase()), (0, Drop), "{role:?} {state:?}");
+            let report = end.close_report().expect("it has ended");
+            assert_eq!((report.received.number(), report.clean), (4000, false));
+            assert_eq!(report.failure, Some(Failure::Transport));
+        }
+    }
+}
+
 // 6455-5.5.1-13 6455-7.1.1-4 CM-49
 #[test]
 fn each_role_gives_up_in_each_state_when_its_time_is_over() {

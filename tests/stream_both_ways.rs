@@ -1,5 +1,6 @@
 //! Reading while writing waits: Pings are answered whatever is polled, and two ends that both send go on.
 #![allow(clippy::unwrap_used, reason = "the helpers of tests are tests")]
+#![cfg(feature = "tokio")]
 
 mod stream_support;
 

@@ -1,4 +1,5 @@
 //! Every future of the tokio layer can be dropped at any await and asked for again: nothing is lost, nothing is torn.
+#![cfg(feature = "tokio")]
 
 mod stream_support;
 

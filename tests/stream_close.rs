@@ -1,4 +1,5 @@
 //! The closing handshake over a transport: who closes it, in what order, and what is told at the end (RFC 6455 §7).
+#![cfg(feature = "tokio")]
 
 mod stream_support;
 

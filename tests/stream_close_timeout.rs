@@ -1,4 +1,5 @@
 //! How long an end may take: the close timeout, the bounded drain, and peers that never stop sending.
+#![cfg(feature = "tokio")]
 
 mod stream_support;
 

@@ -1,4 +1,5 @@
 //! Failing the connection over a transport, and transports that fail on one side (RFC 6455 §7.1.7, §7.2.1).
+#![cfg(feature = "tokio")]
 
 mod stream_support;
 
@@ -144,6 +145,22 @@ async fn both_receive_what_has_come_when_writing_fails() {
         assert!(matches!(&error, Error::Io(error) if error.kind() == io::ErrorKind::BrokenPipe), "{error}");
         let report = socket.close_report().unwrap();
         assert_eq!((report.received.number(), &*report.received_reason, report.clean), (4000, "why", false));
+        assert!(script.is_dropped());
+    }
+}
+
+// 6455-7.1.4-1 6455-7.1.5-1
+#[tokio::test(start_paused = true)]
+async fn both_end_uncleanly_when_their_close_cannot_be_written() {
+    for role in ROLES {
+        let (mut socket, script) = connect(role);
+        socket.start_close(CloseCode::NORMAL, "").unwrap();
+        script.write_fails(io::ErrorKind::BrokenPipe);
+        script.peer_sends(to(role, CLOSE, &close_payload(4000, "")));
+        let error = socket.receive().await.unwrap_err();
+        assert!(matches!(&error, Error::Io(error) if error.kind() == io::ErrorKind::BrokenPipe), "{error}");
+        let report = socket.close_report().unwrap();
+        assert_eq!((report.received.number(), report.clean), (4000, false));
         assert!(script.is_dropped());
     }
 }

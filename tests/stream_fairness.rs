@@ -1,5 +1,6 @@
 //! A peer that always has something to say does not keep a thread from its other tasks.
 #![allow(clippy::unwrap_used, reason = "the helpers of tests are tests")]
+#![cfg(feature = "tokio")]
 
 mod stream_support;
 

@@ -1,5 +1,6 @@
 //! What a connection holds on to: nothing while it is idle, nothing for a claim.
 #![expect(unsafe_code, reason = "an allocator that counts")]
+#![cfg(feature = "tokio")]
 
 mod stream_support;
 

@@ -1,4 +1,5 @@
 //! Receiving: owned and lent messages, reads of any size, large payloads, and how receiving ends without a Close.
+#![cfg(feature = "tokio")]
 
 mod stream_support;
 

@@ -1,4 +1,5 @@
 //! When output leaves: `send`, `feed`, `flush`, the high-water mark, and output before input.
+#![cfg(feature = "tokio")]
 
 mod stream_support;
 

@@ -1,4 +1,5 @@
 //! The two halves: what each does for the other, and how they end (RFC 6455 §5.4, §5.5.1).
+#![cfg(feature = "tokio")]
 
 mod stream_support;
 

@@ -1,5 +1,6 @@
 //! Many senders on many threads, with a strict peer: messages stay whole and in order, and nobody waits for ever.
 #![allow(clippy::unwrap_used, reason = "the helpers of tests are tests")]
+#![cfg(feature = "tokio")]
 
 mod stream_support;
 

@@ -1,4 +1,5 @@
 //! Who is woken when, in a split connection: nobody who waits is forgotten, nobody is woken by what it does itself.
+#![cfg(feature = "tokio")]
 
 mod stream_support;
 

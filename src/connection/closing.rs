@@ -274,6 +274,17 @@ impl Closing {
         frames.octets_thrown_away += octets as u64;
     }
 
+    /// Nothing can be written any more. What has come is still looked at, but without our Close the end is not clean.
+    pub(crate) fn write_failed(&mut self) {
+        match self.state {
+            State::CloseReceived | State::AwaitingEnd | State::ShuttingDown(Ok(())) => {
+                self.close(Err(Failure::Transport));
+            }
+            State::Failing(failure) | State::ShuttingDown(Err(failure)) => self.close(Err(failure)),
+            State::Open | State::CloseSent | State::Draining(_) | State::Closed(_) => {}
+        }
+    }
+
     /// The transport cannot be read or written any more.
     pub(crate) fn transport_failed(&mut self) {
         self.frames(ClosedBy::Remote);

@@ -260,6 +260,12 @@ impl Connection {
         self.outbox.transport_failed();
     }
 
+    /// Says that nothing can be written any more: what is queued is dropped, and nothing more can be sent. What was read
+    /// before can still be received; the end is not clean, and comes at the latest with the peer's Close.
+    pub fn write_failed(&mut self) {
+        self.outbox.fail_writing();
+    }
+
     /// Says that the writing side was shut down, as [`TransportPhase::ShutDown`] asked.
     pub fn write_side_shut_down(&mut self) {
         self.outbox.closing.write_side_shut_down();

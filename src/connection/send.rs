@@ -4,7 +4,7 @@
 //! (and would compress it), the outbox puts frames in order and knows whether any may still be sent. Control frames
 //! need only the outbox.
 
-use super::closing::Closing;
+use super::closing::{Closing, TransportPhase};
 use super::event::{MessageKind, OutgoingMessage, Payload};
 use super::keys::KeySource;
 use super::output::Output;
@@ -50,6 +50,8 @@ pub(crate) struct Outbox {
     high_water_mark: usize,
     pub(crate) output: Output,
     pub(crate) closing: Closing,
+    /// Nothing can be written any more.
+    write_failed: bool,
 }
 
 impl Encoder {
@@ -107,6 +109,7 @@ impl Outbox {
             high_water_mark: config.high_water_mark.max(1),
             output: Output::default(),
             closing: Closing::new(role, config.close_timeout),
+            write_failed: false,
         }
     }
 
@@ -132,7 +135,7 @@ impl Outbox {
 
     /// Begins the closing handshake: behind what is queued (RFC 6455 §7.1.2).
     pub(crate) fn close(&mut self, close: &CloseFrame<'_>) -> Result<(), SendError> {
-        self.closing.may_send()?;
+        self.may_send()?;
         // RFC 6455 §7.4.1: 1010 is not used by the server.
         if close.code() == Some(CloseCode::MANDATORY_EXTENSION) && self.role == Role::Server {
             return Err(SendError::CodeNotForRole);
@@ -144,7 +147,7 @@ impl Outbox {
 
     /// Answers a Ping: in order while little is queued, else only the newest (RFC 6455 §5.5.3).
     pub(crate) fn answer_ping(&mut self, payload: &[u8]) {
-        if !self.closing.answers_pings() {
+        if !self.closing.answers_pings() || self.write_failed {
             return;
         }
         let Some(header) = self.control_header(ControlOpcode::Pong, payload.len()) else { return };
@@ -182,14 +185,18 @@ impl Outbox {
         self.settle();
     }
 
-    /// Nothing can be written any more; while frames are still received, those that have come are looked at.
+    /// Nothing can be written any more. Frames that have come are still looked at; what would have to be written is
+    /// lost, and without our Close the end is not clean.
+    pub(crate) fn fail_writing(&mut self) {
+        self.write_failed = true;
+        self.output.clear();
+        self.settle();
+    }
+
+    /// Whether nothing can be written any more.
     #[cfg(feature = "tokio")]
-    pub(crate) fn write_failed(&mut self) {
-        if self.closing.parses_input() {
-            self.output.clear();
-        } else {
-            self.transport_failed();
-        }
+    pub(crate) fn write_failed(&self) -> bool {
+        self.write_failed
     }
 
     pub(crate) fn abort(&mut self) {
@@ -209,7 +216,10 @@ impl Outbox {
 
     /// Lets the closing handshake go on when nothing is queued, and drops what can no longer be written.
     fn settle(&mut self) {
-        if self.closing.phase() == super::TransportPhase::Drop {
+        if self.write_failed {
+            self.closing.write_failed();
+        }
+        if self.closing.phase() == TransportPhase::Drop {
             self.output.clear();
         }
         if self.output.is_empty() {
@@ -218,8 +228,14 @@ impl Outbox {
     }
 
     #[inline]
-    fn may_queue(&self) -> Result<(), SendError> {
+    fn may_send(&self) -> Result<(), SendError> {
         self.closing.may_send()?;
+        if self.write_failed { Err(SendError::Closed) } else { Ok(()) }
+    }
+
+    #[inline]
+    fn may_queue(&self) -> Result<(), SendError> {
+        self.may_send()?;
         if self.is_full() { Err(SendError::QueueFull) } else { Ok(()) }
     }
 

@@ -36,8 +36,8 @@ pub(super) struct Observed {
     pub(super) may_parse: bool,
     /// Octets written so far, and whether they are flushed.
     pub(super) written: (u64, bool),
-    /// Where the connection stands, as a number that changes with it.
-    pub(super) standing: u32,
+    /// Where the connection stands, as a number that changes with it; whether writing and reading have ended.
+    pub(super) standing: (u32, bool, bool),
 }
 
 impl<R, E, O: Output> Shared<R, E, O> {

@@ -36,7 +36,7 @@ impl<S> Output for OutputSide<S> {
         Observed {
             may_parse: closing.parses_input() && !self.outbox.is_full(),
             written: (self.outbox.output.written(), self.transport.is_unflushed()),
-            standing: closing.standing() << 2 | self.transport.standing(),
+            standing: (closing.standing(), self.outbox.write_failed(), self.transport.read_ended()),
         }
     }
 }

@@ -27,8 +27,6 @@ pub(super) struct Transport<S> {
     read_ended: bool,
     /// The first error of reading or writing.
     error: Option<Arc<io::Error>>,
-    /// Writing does not work any more.
-    write_failed: bool,
     origin: Instant,
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -84,7 +82,6 @@ impl<S> Transport<S> {
             unflushed: false,
             read_ended: false,
             error: None,
-            write_failed: false,
             origin: Instant::now(),
             timer: None,
         }
@@ -99,9 +96,9 @@ impl<S> Transport<S> {
         self.unflushed
     }
 
-    /// What of this others may have to look at, as a number below four that changes with it.
-    pub(super) fn standing(&self) -> u32 {
-        u32::from(self.read_ended) | u32::from(self.write_failed) << 1
+    /// Reading came to its end.
+    pub(super) fn read_ended(&self) -> bool {
+        self.read_ended
     }
 
     /// Lets go of the transport, without a word.
@@ -114,7 +111,7 @@ impl<S> Transport<S> {
     pub(super) fn send_error(&self, outbox: &Outbox) -> Option<Error> {
         match outbox.closing.failure() {
             Some(failure) => Some(self.error(failure)),
-            None if self.write_failed => Some(self.error(Failure::Transport)),
+            None if outbox.write_failed() => Some(self.error(Failure::Transport)),
             None => None,
         }
     }
@@ -183,17 +180,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
     ///
     /// An error ends writing for good; what is queued is dropped. What the peer has sent can still be received.
     pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, outbox: &mut Outbox) -> Poll<()> {
-        if self.write_failed {
-            outbox.write_failed();
-            return Poll::Ready(());
-        }
-        match ready!(self.try_poll_write(cx, outbox)) {
-            Ok(()) => {}
-            Err(error) => {
-                self.write_failed = true;
-                self.error.get_or_insert_with(|| Arc::new(error));
-                outbox.write_failed();
-            }
+        if !outbox.write_failed()
+            && let Err(error) = ready!(self.try_poll_write(cx, outbox))
+        {
+            self.error.get_or_insert_with(|| Arc::new(error));
+            outbox.fail_writing();
         }
         Poll::Ready(())
     }
@@ -252,7 +243,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
                 self.end_reading(outbox)
             }
             // What could be read has been received: now the failure to write is the end.
-            Poll::Pending if self.write_failed => {
+            Poll::Pending if outbox.write_failed() => {
                 outbox.transport_failed();
                 Poll::Ready(Progress::Again)
             }
@@ -366,10 +357,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
         match phase {
             TransportPhase::ReadWrite => return Poll::Ready(Progress::Again),
             TransportPhase::Flush => {
-                if self.write_failed {
-                    outbox.transport_failed();
-                    return Poll::Ready(Progress::Again);
-                }
                 if self.poll_write(cx, outbox).is_ready() || self.poll_discard(cx, outbox).is_ready() {
                     return Poll::Ready(Progress::Again);
                 }
