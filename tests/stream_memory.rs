@@ -1,6 +1,6 @@
 //! What a connection holds on to: nothing while it is idle, nothing for a claim.
-#![expect(unsafe_code, reason = "an allocator that counts")]
 #![cfg(feature = "tokio")]
+#![expect(unsafe_code, reason = "an allocator that counts")]
 
 mod stream_support;
 

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::transport::{self, ReceiveSide};
+use super::receive_side::ReceiveSide;
+use super::transport;
 use crate::close_code::CloseCode;
 use crate::connection::{self, Encoder, Event, Located, Message, MessageKind, Outbox, OutgoingMessage};
 use crate::error::SendError;

@@ -16,6 +16,8 @@ mod gate;
 pub mod hyper;
 mod lend;
 mod message_stream;
+mod receive_side;
+mod sender;
 mod shared;
 mod split;
 mod transport;
@@ -30,7 +32,7 @@ use crate::close_code::CloseCode;
 use crate::config::Config;
 use crate::connection::{
     self, CloseReport, Connection, Encoder, Event, EventKind, KeySource, Located, Message, MessageKind,
-    Outbox, OutgoingMessage, Place,
+    Outbox, OutgoingMessage,
 };
 use crate::error::SendError;
 use crate::frame::CloseFrame;
@@ -42,11 +44,13 @@ pub use client_transport::ClientTransport;
 pub use connect::{Connector, connect};
 pub use gate::ConnectGate;
 pub use lend::{MessageRef, Outgoing};
-pub use split::{Receiver, Sender};
+pub use sender::Sender;
+pub use split::Receiver;
 
 pub use crate::transport_error::{AcceptError, ConnectError, Error};
 
-use transport::{Parsed, Progress, ReadAhead, ReceiveSide, Transport};
+use receive_side::ReceiveSide;
+use transport::{Progress, ReadAhead, Transport};
 
 /// A WebSocket over a transport: one connection, one task.
 ///
@@ -459,40 +463,3 @@ fn start_close(outbox: &mut Outbox, code: Option<CloseCode>, reason: &str) -> Re
     };
     outbox.close(&close)
 }
-
-impl ReceiveSide {
-    /// The next event in the input, if there is a whole one.
-    #[inline]
-    fn next(&mut self) -> Result<Option<Located>, crate::error::ProtocolError> {
-        let received = self.path.receive(self.input.unconsumed())?;
-        self.input.consume(received.consumed);
-        if received.event.is_none() {
-            self.parsed = Parsed::Dry;
-        }
-        if let Some(located) = received.event
-            && located.message_kind().is_some()
-        {
-            self.read_len = match located.place {
-                Place::Assembled if self.path.payload(located, &[]).len() > LARGE => AFTER_LARGE,
-                _ => buffer::BUFFER_LEN,
-            };
-        }
-        Ok(received.event)
-    }
-
-    /// Hands over what a control frame asks for.
-    #[inline]
-    fn react(&mut self, located: Located, outbox: &mut Outbox) {
-        connection::react(&mut self.path, outbox, located, self.input.lent());
-    }
-
-    #[inline]
-    fn take(&mut self, kind: MessageKind, located: Located) -> Message {
-        self.path.take(kind, located.place, self.input.lent())
-    }
-}
-
-/// After a message above this length the next one is probably large too …
-const LARGE: usize = 48 << 10;
-/// … and only its beginning is read into the shared buffer: the rest is read to where it belongs.
-const AFTER_LARGE: usize = 16 << 10;

@@ -1,7 +1,10 @@
 //! One pass over the transport: offer what is queued, read what there is, end as the closing handshake says.
 
+mod end;
+mod write;
+
 use std::future::Future;
-use std::io::{self, IoSlice};
+use std::io::{self};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -9,12 +12,15 @@ use std::task::{Context, Poll, ready};
 use bytes::BufMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::task::coop;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep};
 
 use super::Error;
-use super::buffer::{self, BUFFER_LEN, Input};
-use crate::connection::{Outbox, ReceivePath, Timestamp, TransportPhase};
+use super::buffer::{self, Input};
+use super::receive_side::{Parsed, ReceiveSide};
+use crate::connection::{Outbox, TransportPhase};
 use crate::error::{Failure, SendError};
+
+pub(super) use write::prepare_output;
 
 /// The transport and what is known about it. Decides nothing: the phases and deadlines are the connection's.
 #[derive(Debug)]
@@ -29,26 +35,6 @@ pub(super) struct Transport<S> {
     error: Option<Arc<io::Error>>,
     origin: Instant,
     timer: Option<Pin<Box<Sleep>>>,
-}
-
-/// What the receiving side owns: the parse state and what it has not parsed.
-#[derive(Debug)]
-pub(super) struct ReceiveSide {
-    pub(super) path: ReceivePath,
-    pub(super) input: Input,
-    /// How much to read at once.
-    pub(super) read_len: usize,
-    /// Whether there may be something to parse.
-    pub(super) parsed: Parsed,
-}
-
-/// How far the input has been parsed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Parsed {
-    /// There may be something in it.
-    NotYet,
-    /// It needs more octets.
-    Dry,
 }
 
 /// What a pass over the transport came to.
@@ -67,12 +53,6 @@ pub(super) enum ReadAhead {
     Always,
     /// The receiver waits for input, and reads unless output is stuck.
     WhileWriting,
-}
-
-impl ReceiveSide {
-    pub(super) fn new(path: ReceivePath, unread: Vec<u8>) -> Self {
-        Self { path, input: Input::with(unread), read_len: BUFFER_LEN, parsed: Parsed::NotYet }
-    }
 }
 
 impl<S> Transport<S> {
@@ -174,42 +154,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
                 self.poll_end(cx, phase, outbox)
             }
         }
-    }
-
-    /// Writes everything that is queued, and flushes the transport.
-    ///
-    /// An error ends writing for good; what is queued is dropped. What the peer has sent can still be received.
-    pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, outbox: &mut Outbox) -> Poll<()> {
-        if !outbox.write_failed()
-            && let Err(error) = ready!(self.try_poll_write(cx, outbox))
-        {
-            self.error.get_or_insert_with(|| Arc::new(error));
-            outbox.fail_writing();
-        }
-        Poll::Ready(())
-    }
-
-    fn try_poll_write(&mut self, cx: &mut Context<'_>, outbox: &mut Outbox) -> Poll<io::Result<()>> {
-        let Some(io) = &mut self.io else { return Poll::Ready(Ok(())) };
-        let mut taken = Poll::Ready(());
-        while !outbox.output.is_empty() {
-            let Poll::Ready(written) = poll_write_some(Pin::new(&mut *io), cx, outbox)? else {
-                // Whoever waits for what has been taken need not wait for what others have queued behind it.
-                taken = Poll::Pending;
-                break;
-            };
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.unflushed = true;
-            outbox.advance(written);
-        }
-        release_output(outbox);
-        if self.unflushed {
-            ready!(Pin::new(io).poll_flush(cx))?;
-            self.unflushed = false;
-        }
-        taken.map(Ok)
     }
 
     fn poll_read(
@@ -347,113 +291,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
         }
         Poll::Ready(Progress::Again)
     }
-
-    fn poll_end(
-        &mut self,
-        cx: &mut Context<'_>,
-        phase: TransportPhase,
-        outbox: &mut Outbox,
-    ) -> Poll<Progress> {
-        match phase {
-            TransportPhase::ReadWrite => return Poll::Ready(Progress::Again),
-            TransportPhase::Flush => {
-                if self.poll_write(cx, outbox).is_ready() || self.poll_discard(cx, outbox).is_ready() {
-                    return Poll::Ready(Progress::Again);
-                }
-            }
-            TransportPhase::ShutDown => {
-                let Some(io) = &mut self.io else { return Poll::Ready(Progress::Ended) };
-                match Pin::new(io).poll_shutdown(cx) {
-                    Poll::Ready(Ok(())) => {
-                        outbox.closing.write_side_shut_down();
-                        return Poll::Ready(Progress::Again);
-                    }
-                    Poll::Ready(Err(error)) => {
-                        self.error.get_or_insert_with(|| Arc::new(error));
-                        outbox.transport_failed();
-                        return Poll::Ready(Progress::Again);
-                    }
-                    Poll::Pending => {}
-                }
-            }
-            TransportPhase::Discard => {
-                // A client that waits for the end of the stream may still have its Close to flush.
-                let _ = self.poll_write(cx, outbox);
-                if self.poll_discard(cx, outbox).is_ready() {
-                    return Poll::Ready(Progress::Again);
-                }
-            }
-            TransportPhase::Drop => {
-                self.let_go();
-                return Poll::Ready(Progress::Ended);
-            }
-        }
-        self.poll_timer(cx, outbox)
-    }
-
-    /// Reads once and throws it away.
-    fn poll_discard(&mut self, cx: &mut Context<'_>, outbox: &mut Outbox) -> Poll<()> {
-        // A peer that never stops sending must not keep this thread from its other tasks.
-        let budget = ready!(coop::poll_proceed(cx));
-        let Some(io) = &mut self.io else { return Poll::Pending };
-        if self.read_ended {
-            // Told again, since the phase in which it counts may have begun since.
-            outbox.end_of_stream();
-            return if outbox.closing.phase() == TransportPhase::Flush {
-                Poll::Pending
-            } else {
-                Poll::Ready(())
-            };
-        }
-        let mut scratch = buffer::take();
-        let mut read = ReadBuf::new(&mut scratch);
-        let result = Pin::new(io).poll_read(cx, &mut read);
-        let len = read.filled().len();
-        buffer::give(scratch);
-        let result = ready!(result);
-        budget.made_progress();
-        match result {
-            Ok(()) if len == 0 => {
-                self.read_ended = true;
-                outbox.end_of_stream();
-            }
-            Ok(()) => outbox.closing.discard(len),
-            Err(error) => {
-                self.read_failed(error);
-                outbox.transport_failed();
-            }
-        }
-        Poll::Ready(())
-    }
-
-    /// Does what is due: a peer that always has something to read must not put off the end.
-    fn check_deadline(&self, outbox: &mut Outbox) {
-        if outbox.closing.next_deadline().is_some() {
-            outbox.handle_timeout(Timestamp::from_origin(self.origin.elapsed()));
-        }
-    }
-
-    /// Waits for the next deadline, if there is one, and does what is due. `Ready` when that changed the phase.
-    pub(super) fn poll_timer(&mut self, cx: &mut Context<'_>, outbox: &mut Outbox) -> Poll<Progress> {
-        let phase = outbox.closing.phase();
-        while let Some(deadline) = outbox.closing.next_deadline() {
-            if deadline > Timestamp::ORIGIN {
-                // A timeout beyond what the clock can tell never comes.
-                let Some(deadline) = self.origin.checked_add(deadline.since_origin()) else { break };
-                let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-                if timer.deadline() != deadline {
-                    timer.as_mut().reset(deadline);
-                }
-                ready!(timer.as_mut().poll(cx));
-            }
-            outbox.handle_timeout(Timestamp::from_origin(self.origin.elapsed()));
-            if outbox.closing.phase() != phase {
-                return Poll::Ready(Progress::Again);
-            }
-        }
-        self.timer = None;
-        Poll::Pending
-    }
 }
 
 /// Reads once into the input.
@@ -470,67 +307,5 @@ fn poll_fill<S: AsyncRead>(
     Poll::Ready(Ok(len))
 }
 
-/// Writes once.
-fn poll_write_some<S: AsyncWrite>(
-    io: Pin<&mut S>,
-    cx: &mut Context<'_>,
-    outbox: &mut Outbox,
-) -> Poll<io::Result<usize>> {
-    let mut slices = [&[][..]; MAX_SLICES];
-    let filled = outbox.output.slices(&mut slices);
-    let slices = &slices[..filled];
-    if io.is_write_vectored() {
-        if let [one] = slices {
-            return io.poll_write(cx, one);
-        }
-        let mut vectored = [IoSlice::new(&[]); MAX_SLICES];
-        for (to, octets) in vectored.iter_mut().zip(slices) {
-            *to = IoSlice::new(octets);
-        }
-        return io.poll_write_vectored(cx, &vectored[..filled]);
-    }
-    let (written, given) = match slices {
-        [] => return Poll::Ready(Ok(0)),
-        [first, ..] if filled == 1 || first.len() >= TOGETHER_LEN => (io.poll_write(cx, first), first.len()),
-        // One write of a header alone would be one TLS record: copied together.
-        many => {
-            let mut together = [0; TOGETHER_LEN];
-            let mut len = 0;
-            for octets in many {
-                let part = octets.len().min(TOGETHER_LEN - len);
-                together[len..len + part].copy_from_slice(&octets[..part]);
-                len += part;
-            }
-            (io.poll_write(cx, &together[..len]), len)
-        }
-    };
-    if written.is_pending() {
-        // Only transports that are not vectored may have kept some of it, encrypted.
-        outbox.output.offer(given);
-    }
-    written
-}
-
-/// Gives the output's buffer back to the pool when nothing is queued.
-fn release_output(outbox: &mut Outbox) {
-    if let Some(buffer) = outbox.output.take_buffer() {
-        buffer::give(buffer);
-    }
-}
-
-/// Lends the output a pooled buffer before something is queued.
-#[inline]
-pub(super) fn prepare_output(outbox: &mut Outbox) {
-    if outbox.output.needs_buffer() {
-        outbox.output.lend_buffer(buffer::take());
-    }
-}
-
 /// From this many octets on a payload is read to where it belongs.
 const EXACT_READ_FROM: usize = 16 << 10;
-
-/// How much is copied together for a transport that writes no slices: a TLS record.
-const TOGETHER_LEN: usize = 16 << 10;
-
-/// How many slices one write gathers. Payloads up to 16 KiB are copied, so that this many never limit a write.
-const MAX_SLICES: usize = 64;

@@ -1,0 +1,279 @@
+//! The half of a WebSocket that sends, and can be cloned.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::receive_side::{Parsed, ReceiveSide};
+use super::shared::{OutputGuard, SenderPlace};
+use super::split::{OutputSide, State};
+use super::transport::{self, Progress, ReadAhead};
+use super::{Error, start_close};
+use crate::close_code::CloseCode;
+use crate::connection::{CloseReport, Encoder, OutgoingMessage};
+use crate::error::SendError;
+
+type Guard<'a, S> = OutputGuard<'a, ReceiveSide, Encoder, OutputSide<S>>;
+
+/// The half that sends: clone it for every task that has something to say.
+///
+/// Messages of different senders never mix; each is sent whole. Dropping the senders says nothing to the peer: call
+/// [`close`](Self::close).
+pub struct Sender<S> {
+    pub(super) state: Arc<State<S>>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
+    /// Sends a message: returns when its last octet has been handed to the transport.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Send`] if nothing can be sent any more, with nothing queued; else the connection has failed, and how
+    /// much of the message the peer got cannot be known.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has queued the whole message or none of it. What is queued leaves when any half is polled.
+    pub async fn send<'m>(&self, message: impl Into<OutgoingMessage<'m>>) -> Result<(), Error> {
+        let mut place = SenderPlace::new(self.state.waiters());
+        let mut message = Some(message.into());
+        let until = poll_fn(|cx| self.poll_queue(cx, &mut place, &mut message)).await?;
+        poll_fn(|cx| self.poll_written(cx, &mut place, until)).await
+    }
+
+    /// Queues a message; waits only while more than the high-water mark is queued. It leaves when any half is polled.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Send`] if nothing can be sent any more: nothing was queued.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has queued the whole message or none of it.
+    pub async fn feed<'m>(&self, message: impl Into<OutgoingMessage<'m>>) -> Result<(), Error> {
+        let mut place = SenderPlace::new(self.state.waiters());
+        let mut message = Some(message.into());
+        poll_fn(|cx| self.poll_queue(cx, &mut place, &mut message)).await?;
+        // The receiver offers it to the transport, if it is waiting there.
+        self.state.waiters().wake_receiver();
+        Ok(())
+    }
+
+    /// Hands everything that is queued to the transport.
+    ///
+    /// # Errors
+    ///
+    /// If the connection has failed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing.
+    pub async fn flush(&self) -> Result<(), Error> {
+        let mut place = SenderPlace::new(self.state.waiters());
+        let until = self.state.lock_output().outbox.output.appended();
+        poll_fn(|cx| self.poll_written(cx, &mut place, until)).await
+    }
+
+    /// Sends a Ping with up to 125 octets of payload: returns when it has been handed to the transport.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), and if the payload is too long.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`send`](Self::send).
+    pub async fn ping(&self, payload: &[u8]) -> Result<(), Error> {
+        let mut place = SenderPlace::new(self.state.waiters());
+        let until = poll_fn(|cx| {
+            let mut output = ready!(self.poll_room(cx, &mut place))?;
+            let OutputSide { outbox, transport, .. } = &mut *output;
+            outbox.ping(payload).map_err(|error| transport.refused(error, outbox))?;
+            Poll::Ready(Ok::<_, Error>(output.outbox.output.appended()))
+        })
+        .await?;
+        poll_fn(|cx| self.poll_written(cx, &mut place, until)).await
+    }
+
+    /// Closes the connection: sends Close behind what is queued, and waits until the connection has ended. `None` and
+    /// `""` send an empty Close frame.
+    ///
+    /// Messages that still arrive belong to the [`Receiver`], which has to be polled for the peer's Close behind them to
+    /// be seen. If it was dropped they are thrown away, and counted in the report.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Send`] if the reason is above 123 octets or has no code: nothing was done. Else the connection failed
+    /// before both Close frames had passed; [`Config::close_timeout`](crate::Config::close_timeout) bounds the wait.
+    ///
+    /// # Cancel safety
+    ///
+    /// The Close is queued when the future is first polled. Dropped then, call again, or receive until `None`.
+    pub async fn close(
+        &self,
+        code: impl Into<Option<CloseCode>>,
+        reason: &str,
+    ) -> Result<CloseReport, Error> {
+        match start_close(&mut self.state.lock_output().outbox, code.into(), reason) {
+            Ok(()) | Err(SendError::SendAfterClose | SendError::Closed) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let mut place = SenderPlace::new(self.state.waiters());
+        poll_fn(|cx| self.poll_closed(cx, &mut place)).await
+    }
+
+    /// Queues the message, once there is room; tells how much is appended with it.
+    fn poll_queue(
+        &self,
+        cx: &mut Context<'_>,
+        place: &mut SenderPlace<'_>,
+        message: &mut Option<OutgoingMessage<'_>>,
+    ) -> Poll<Result<u64, Error>> {
+        // Before the output's lock: a message that takes long to encode must not delay a Pong.
+        let mut encoder = self.state.lock_encode();
+        let mut output = ready!(self.poll_room(cx, place))?;
+        if let Some(message) = message.take() {
+            let OutputSide { outbox, transport, .. } = &mut *output;
+            transport::prepare_output(outbox);
+            encoder.send(message, outbox).map_err(|error| transport.refused(error, outbox))?;
+        }
+        Poll::Ready(Ok(output.outbox.output.appended()))
+    }
+
+    /// Waits until less than the high-water mark is queued.
+    fn poll_room(
+        &self,
+        cx: &mut Context<'_>,
+        place: &mut SenderPlace<'_>,
+    ) -> Poll<Result<Guard<'_, S>, Error>> {
+        let mut waited = Poll::Ready(());
+        loop {
+            {
+                let output = self.state.lock_output();
+                if !output.outbox.is_full() {
+                    return Poll::Ready(Ok(output));
+                }
+            }
+            ready!(waited);
+            waited = self.poll_output(cx, place)?;
+        }
+    }
+
+    /// Waits until the first `until` octets of all output have been handed to the transport.
+    fn poll_written(
+        &self,
+        cx: &mut Context<'_>,
+        place: &mut SenderPlace<'_>,
+        until: u64,
+    ) -> Poll<Result<(), Error>> {
+        loop {
+            let output = self.poll_output(cx, place)?;
+            {
+                let state = self.state.lock_output();
+                if state.outbox.output.written() >= until && !state.transport.is_unflushed() {
+                    return Poll::Ready(Ok(()));
+                }
+            }
+            ready!(output);
+        }
+    }
+
+    /// Writes what is queued, with what can be done for the peer beside it: ready when all of it is out, and else the
+    /// sender is parked.
+    fn poll_output(&self, cx: &mut Context<'_>, place: &mut SenderPlace<'_>) -> Poll<Result<(), Error>> {
+        place.park(cx.waker());
+        let mut receive = self.state.lock_receive();
+        let mut output = self.state.lock_output_by(place.party());
+        let result = self.poll_pass(&mut receive, &mut output);
+        if result.is_ready() {
+            place.unpark();
+        }
+        result
+    }
+
+    fn poll_pass(&self, receive: &mut ReceiveSide, output: &mut OutputSide<S>) -> Poll<Result<(), Error>> {
+        let read_ahead = match self.state.waiters().receiver_is_parked() {
+            true => ReadAhead::WhileWriting,
+            false => ReadAhead::Always,
+        };
+        let OutputSide { outbox, transport, .. } = output;
+        let cx = &mut Context::from_waker(self.state.waker());
+        let result = transport.poll_output(cx, receive, outbox, read_ahead);
+        // The receiver waits for room, or for what has been read for it. While there is no room it cannot go on.
+        if receive.parsed == Parsed::NotYet && !outbox.is_full() {
+            self.state.waiters().wake_receiver();
+        }
+        result
+    }
+
+    /// Waits until the connection has ended, and drives it there as far as the receiver does not.
+    fn poll_closed(
+        &self,
+        cx: &mut Context<'_>,
+        place: &mut SenderPlace<'_>,
+    ) -> Poll<Result<CloseReport, Error>> {
+        loop {
+            place.park(cx.waker());
+            let mut receive = self.state.lock_receive();
+            let mut output = self.state.lock_output_by(place.party());
+            if self.state.receiver_gone() {
+                output.throw_away(&mut receive);
+            } else if output.outbox.closing.parses_input() {
+                // What still arrives is the receiver's: only write, and keep the time.
+                ready!(self.poll_pass(&mut receive, &mut output))?;
+                let OutputSide { outbox, transport, .. } = &mut *output;
+                ready!(transport.poll_timer(&mut Context::from_waker(self.state.waker()), outbox));
+                continue;
+            }
+            if let Progress::Ended = ready!(output.poll(self.state.waker(), &mut receive)) {
+                output.end()?;
+                return Poll::Ready(output.outbox.closing.report().ok_or(Error::EndOfStream));
+            }
+        }
+    }
+}
+
+impl<S> Sender<S> {
+    /// Begins the closing handshake without waiting: see [`WebSocket::start_close`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Send`] if the reason is above 123 octets or has no code, or a Close has been sent before.
+    pub fn start_close(&self, code: impl Into<Option<CloseCode>>, reason: &str) -> Result<(), Error> {
+        Ok(start_close(&mut self.state.lock_output().outbox, code.into(), reason)?)
+    }
+
+    /// How the connection ended; `None` as long as it has not.
+    #[must_use]
+    pub fn close_report(&self) -> Option<CloseReport> {
+        self.state.lock_output().outbox.closing.report()
+    }
+
+    /// How many octets are queued and not yet handed to the transport, frame headers included.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.state.lock_output().outbox.output.len()
+    }
+
+    /// Ends the connection at once, without a closing handshake: what is queued is dropped, the transport too.
+    pub fn abort(&self) {
+        let mut output = self.state.lock_output();
+        output.outbox.abort();
+        output.transport.let_go();
+    }
+}
+
+impl<S> Clone for Sender<S> {
+    fn clone(&self) -> Self {
+        Self { state: Arc::clone(&self.state) }
+    }
+}
+
+impl<S> fmt::Debug for Sender<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender").finish_non_exhaustive()
+    }
+}

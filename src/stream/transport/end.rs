@@ -1,0 +1,127 @@
+//! Ending the transport as the closing handshake says, and in time.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::coop;
+use tokio::time::sleep_until;
+
+use super::{Progress, Transport};
+use crate::connection::{Outbox, Timestamp, TransportPhase};
+use crate::stream::buffer;
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
+    pub(super) fn poll_end(
+        &mut self,
+        cx: &mut Context<'_>,
+        phase: TransportPhase,
+        outbox: &mut Outbox,
+    ) -> Poll<Progress> {
+        match phase {
+            TransportPhase::ReadWrite => return Poll::Ready(Progress::Again),
+            TransportPhase::Flush => {
+                if self.poll_write(cx, outbox).is_ready() || self.poll_discard(cx, outbox).is_ready() {
+                    return Poll::Ready(Progress::Again);
+                }
+            }
+            TransportPhase::ShutDown => {
+                let Some(io) = &mut self.io else { return Poll::Ready(Progress::Ended) };
+                match Pin::new(io).poll_shutdown(cx) {
+                    Poll::Ready(Ok(())) => {
+                        outbox.closing.write_side_shut_down();
+                        return Poll::Ready(Progress::Again);
+                    }
+                    Poll::Ready(Err(error)) => {
+                        self.error.get_or_insert_with(|| Arc::new(error));
+                        outbox.transport_failed();
+                        return Poll::Ready(Progress::Again);
+                    }
+                    Poll::Pending => {}
+                }
+            }
+            TransportPhase::Discard => {
+                // A client that waits for the end of the stream may still have its Close to flush.
+                let _ = self.poll_write(cx, outbox);
+                if self.poll_discard(cx, outbox).is_ready() {
+                    return Poll::Ready(Progress::Again);
+                }
+            }
+            TransportPhase::Drop => {
+                self.let_go();
+                return Poll::Ready(Progress::Ended);
+            }
+        }
+        self.poll_timer(cx, outbox)
+    }
+
+    /// Reads once and throws it away.
+    fn poll_discard(&mut self, cx: &mut Context<'_>, outbox: &mut Outbox) -> Poll<()> {
+        // A peer that never stops sending must not keep this thread from its other tasks.
+        let budget = ready!(coop::poll_proceed(cx));
+        let Some(io) = &mut self.io else { return Poll::Pending };
+        if self.read_ended {
+            // Told again, since the phase in which it counts may have begun since.
+            outbox.end_of_stream();
+            return if outbox.closing.phase() == TransportPhase::Flush {
+                Poll::Pending
+            } else {
+                Poll::Ready(())
+            };
+        }
+        let mut scratch = buffer::take();
+        let mut read = ReadBuf::new(&mut scratch);
+        let result = Pin::new(io).poll_read(cx, &mut read);
+        let len = read.filled().len();
+        buffer::give(scratch);
+        let result = ready!(result);
+        budget.made_progress();
+        match result {
+            Ok(()) if len == 0 => {
+                self.read_ended = true;
+                outbox.end_of_stream();
+            }
+            Ok(()) => outbox.closing.discard(len),
+            Err(error) => {
+                self.read_failed(error);
+                outbox.transport_failed();
+            }
+        }
+        Poll::Ready(())
+    }
+
+    /// Does what is due: a peer that always has something to read must not put off the end.
+    pub(super) fn check_deadline(&self, outbox: &mut Outbox) {
+        if outbox.closing.next_deadline().is_some() {
+            outbox.handle_timeout(Timestamp::from_origin(self.origin.elapsed()));
+        }
+    }
+
+    /// Waits for the next deadline, if there is one, and does what is due. `Ready` when that changed the phase.
+    pub(in crate::stream) fn poll_timer(
+        &mut self,
+        cx: &mut Context<'_>,
+        outbox: &mut Outbox,
+    ) -> Poll<Progress> {
+        let phase = outbox.closing.phase();
+        while let Some(deadline) = outbox.closing.next_deadline() {
+            if deadline > Timestamp::ORIGIN {
+                // A timeout beyond what the clock can tell never comes.
+                let Some(deadline) = self.origin.checked_add(deadline.since_origin()) else { break };
+                let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+                if timer.deadline() != deadline {
+                    timer.as_mut().reset(deadline);
+                }
+                ready!(timer.as_mut().poll(cx));
+            }
+            outbox.handle_timeout(Timestamp::from_origin(self.origin.elapsed()));
+            if outbox.closing.phase() != phase {
+                return Poll::Ready(Progress::Again);
+            }
+        }
+        self.timer = None;
+        Poll::Pending
+    }
+}
