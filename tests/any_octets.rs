@@ -129,9 +129,9 @@ proptest! {
                 let piece = &input[at..input.len().min(at + len)];
                 let place = if reads_to_destination && unread.is_empty() { connection.destination() } else { None };
                 match place {
-                    Some((destination, room @ 1..)) => {
-                        let room = room.min(piece.len());
-                        destination.extend_from_slice(&piece[..room]);
+                    Some(mut destination) if destination.room() > 0 => {
+                        let room = destination.room().min(piece.len());
+                        destination.append(&piece[..room]);
                         at += room;
                     }
                     _ => {

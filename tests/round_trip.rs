@@ -59,9 +59,13 @@ impl End {
             return self.connection.discarded(octets.len());
         }
         while self.reads_to_destination && self.unread.is_empty() {
-            let Some((destination, room @ 1..)) = self.connection.destination() else { break };
+            let Some(mut destination) = self.connection.destination() else { break };
+            let room = destination.room();
+            if room == 0 {
+                break;
+            }
             let (read, rest) = octets.split_at(room.min(octets.len()));
-            destination.extend_from_slice(read);
+            destination.append(read);
             octets = rest;
             self.receive();
             if octets.is_empty() {
@@ -361,9 +365,10 @@ proptest! {
             }
             let mut piece = &input[at..input.len().min(at.saturating_add(len))];
             at += piece.len();
-            if unread.is_empty() && let Some((destination, room)) = ahead.destination() {
+            if unread.is_empty() && let Some(mut destination) = ahead.destination() {
+                let room = destination.room();
                 let (read, rest) = piece.split_at(room.min(piece.len()));
-                destination.extend_from_slice(read);
+                destination.append(read);
                 piece = rest;
             }
             unread.extend_from_slice(piece);

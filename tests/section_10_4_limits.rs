@@ -125,13 +125,13 @@ fn both_receive_huge_claim_and_allocate_nothing() {
                 let received = connection.receive(&mut header).unwrap();
                 assert_eq!((received.consumed, received.event), (10 + key_len(role), None));
                 assert!(connection.missing() >= 1 << 60);
-                let (_, room) = connection.destination().unwrap();
+                let room = connection.destination().unwrap().room();
                 assert_eq!(room, 0, "nothing has come that would justify room");
             });
             assert_eq!(allocated, 0, "for a header");
             let (allocated, ()) = allocated_by(|| {
                 assert_eq!(connection.receive(&mut payload).unwrap().consumed, 8);
-                let (_, room) = connection.destination().unwrap();
+                let room = connection.destination().unwrap().room();
                 assert!(room <= 64);
             });
             assert!(allocated <= 128, "{allocated} octets for 8");
@@ -303,8 +303,9 @@ fn both_receive_message_in_pieces_and_give_it_away_in_memory_of_its_length() {
         assert_eq!(connection.receive(&mut begin).unwrap().event, None);
         let mut at = begin.len();
         let large = loop {
-            let (destination, room) = connection.destination().unwrap();
-            destination.extend_from_slice(&frame[at..at + room]);
+            let mut destination = connection.destination().unwrap();
+            let room = destination.room();
+            destination.append(&frame[at..at + room]);
             at += room;
             if let Some(located) = connection.receive(&mut []).unwrap().event {
                 break located;

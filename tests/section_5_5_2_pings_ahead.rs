@@ -133,9 +133,10 @@ fn both_receive_ping_behind_a_payload_that_is_read_to_its_place() {
             if asked & 1 != 0 {
                 connection.answer_pings_ahead(&[]);
             }
-            let (destination, room) = connection.destination().unwrap();
+            let mut destination = connection.destination().unwrap();
+            let room = destination.room();
             assert!(room >= 3000);
-            destination.extend_from_slice(&frame[4000..7000]);
+            destination.append(&frame[4000..7000]);
             if asked & 2 != 0 {
                 connection.answer_pings_ahead(&frame[7000..]);
             }

@@ -243,7 +243,8 @@ fn output_is_written_into_the_buffer_that_was_lent() {
         assert!(end.release_buffers().is_none(), "an idle connection owns none");
         let lent = vec![0xee; 4096];
         let place = lent.as_ptr();
-        end.lend_output_buffer(lent);
+        assert!(end.lend_output_buffer(lent).is_none());
+        assert_eq!(end.lend_output_buffer(vec![1, 2]), Some(vec![1, 2]), "one is enough");
         end.send("Hello").unwrap();
         assert!(end.release_buffers().is_none(), "it is in use");
         assert_eq!(described(&end.write_frames()), ["text Hello"]);

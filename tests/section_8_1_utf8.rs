@@ -251,18 +251,3 @@ fn client_receives_text_and_refuses_to_take_it_changed() {
     input[3] = 0xff;
     let _ = client.take(located, &input);
 }
-
-// 6455-8.1-1 6455-10.7-1
-#[test]
-#[should_panic(expected = "the text is not what `receive` located")]
-fn client_receives_text_and_refuses_to_borrow_it_with_its_destination_overwritten() {
-    let mut client = connection(Role::Client, &Config::default());
-    let mut begin = *b"\x81\x05Hel";
-    assert_eq!(client.receive(&mut begin).unwrap().event, None);
-    let (destination, room) = client.destination().unwrap();
-    assert!(room >= 2);
-    destination.extend_from_slice(b"lo");
-    destination[0] = 0xff;
-    let located = client.receive(&mut []).unwrap().event.unwrap();
-    let _ = client.event(located, &[]);
-}

@@ -206,12 +206,8 @@ impl<S: Transport> Driver<S> {
         }
         let read = match connection.destination() {
             // A large payload is read to where it belongs, and no further.
-            Some((destination, len)) if len >= EXACT_READ_FROM && input.is_empty() => {
-                let start = destination.len();
-                destination.resize(start + len.min(BUFFER_LEN), 0);
-                let read = io.read(&mut destination[start..]);
-                destination.truncate(start + read.as_ref().map_or(0, |len| *len));
-                read
+            Some(mut destination) if destination.room() >= EXACT_READ_FROM && input.is_empty() => {
+                destination.fill(BUFFER_LEN, |room| io.read(room))
             }
             _ => io.read(input.room()).inspect(|&len| input.filled(len)),
         };

@@ -7,6 +7,8 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use crate::close_code::CloseCode;
+#[cfg(feature = "tokio")]
+use crate::config::COPY_UP_TO;
 use crate::error::Failure;
 use crate::frame::{CloseFrame, ControlOpcode};
 use crate::utf8::Utf8Bytes;
@@ -130,6 +132,17 @@ impl<'a> OutgoingMessage<'a> {
     #[inline]
     pub(crate) fn borrowed(kind: MessageKind, payload: &'a [u8]) -> Self {
         Self { kind, payload: Payload::Borrowed(payload) }
+    }
+
+    /// With a large borrowed payload copied, so that it can be queued as it is.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn without_large_borrow(self) -> Self {
+        match self.payload {
+            Payload::Borrowed(payload) if payload.len() > COPY_UP_TO => {
+                Self { payload: Payload::Shared(Bytes::copy_from_slice(payload)), ..self }
+            }
+            _ => self,
+        }
     }
 
     /// What kind of message it is.

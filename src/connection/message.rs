@@ -6,7 +6,7 @@ use core::mem;
 use bytes::Bytes;
 
 use super::event::MessageKind;
-use crate::config::Limits;
+use crate::config::{COPY_UP_TO, Limits};
 use crate::error::ProtocolError;
 use crate::frame::MaskingKey;
 use crate::utf8::Utf8Validator;
@@ -58,16 +58,27 @@ impl Assembly {
         payload_len: usize,
         limits: &Limits,
     ) -> Result<(), ProtocolError> {
-        self.empty_fragments = if payload_len == 0 { self.empty_fragments + 1 } else { 0 };
+        self.empty_fragments = if payload_len == 0 { self.empty_fragments.saturating_add(1) } else { 0 };
         if self.empty_fragments > limits.empty_fragments() {
             return Err(ProtocolError::TooManyEmptyFragments);
         }
         Ok(())
     }
 
-    /// Takes the next octets of the payload, masked with `key`.
-    pub(super) fn append(&mut self, octets: &[u8], key: Option<MaskingKey>) -> Result<(), ProtocolError> {
+    /// Takes the next octets of the payload, masked with `key`. The message gets at most `still` octets more.
+    pub(super) fn append(
+        &mut self,
+        octets: &[u8],
+        key: Option<MaskingKey>,
+        still: usize,
+    ) -> Result<(), ProtocolError> {
         debug_assert_eq!(self.judged, self.payload.len());
+        let (len, capacity) = (self.payload.len(), self.payload.capacity());
+        if capacity - len < octets.len() {
+            // Doubled, so that many pieces cost no more than a few copies; but never past what the limits allow.
+            let wanted = capacity.saturating_mul(2).min(len.saturating_add(still));
+            self.payload.reserve_exact(octets.len().max(wanted.saturating_sub(len)));
+        }
         self.payload.extend_from_slice(octets);
         self.judge(key)
     }
@@ -120,26 +131,24 @@ impl Assembly {
         }
     }
 
-    /// Takes a delivered message's payload, with no memory beyond its length.
+    /// Takes a delivered message's payload, with no memory beyond its length: a small one is copied.
     pub(super) fn take(&mut self) -> Bytes {
         debug_assert!(self.delivered);
         self.judged = 0;
-        let slack = self.payload.capacity() - self.payload.len();
-        if slack > self.payload.len() / 8 {
+        if self.payload.len() <= COPY_UP_TO {
             let exact = Bytes::copy_from_slice(&self.payload);
             self.payload.clear();
-            exact
-        } else {
-            Bytes::from(mem::take(&mut self.payload))
+            return exact;
         }
+        let mut payload = mem::take(&mut self.payload);
+        payload.shrink_to_fit();
+        Bytes::from(payload)
     }
 
     /// Frees the buffer when nothing is in it.
     pub(super) fn release(&mut self) {
-        if self.payload.is_empty() || self.delivered {
+        if self.payload.is_empty() {
             self.payload = Vec::new();
-            self.judged = 0;
-            self.delivered = false;
         }
     }
 }

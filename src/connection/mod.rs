@@ -1,8 +1,8 @@
 //! One WebSocket connection without I/O, clock or runtime: RFC 6455 §5.4, §5.5, §6, §7.
 //!
 //! [`Connection`] takes the octets that somebody read and gives events; it takes messages and gives the octets that
-//! somebody is to write. Both roles are the same code. What the opening handshake negotiated comes in as a plain
-//! value; where the transport stands goes out as one ([`TransportPhase`]), and so do deadlines ([`Timestamp`]).
+//! somebody is to write. Both roles are the same code. Where the transport stands is a plain value ([`TransportPhase`]),
+//! and so are deadlines ([`Timestamp`]).
 //!
 //! ```text
 //!  transport ──read──► receive(input) ──► Located ──► event()/take() ──► application
@@ -36,6 +36,7 @@
 //! ```
 
 mod closing;
+mod destination;
 mod event;
 mod keys;
 mod message;
@@ -53,6 +54,7 @@ use crate::role::Role;
 use crate::utf8;
 
 pub use closing::TransportPhase;
+pub use destination::Destination;
 pub(crate) use event::EventKind;
 #[cfg(feature = "tokio")]
 pub(crate) use event::Place;
@@ -71,7 +73,7 @@ pub use timers::Timestamp;
 /// the other, writes what [`slices`](Self::slices) gives, does what [`phase`](Self::phase) says with the transport,
 /// and calls [`handle_timeout`](Self::handle_timeout) when [`next_deadline`](Self::next_deadline) has come.
 ///
-/// An idle connection holds no buffer.
+/// An idle connection holds no buffer, once [`release_buffers`](Self::release_buffers) has been called.
 #[derive(Debug)]
 pub struct Connection {
     pub(crate) receive: ReceivePath,
@@ -143,14 +145,13 @@ impl Connection {
         located.message_kind().map(|kind| self.receive.take(kind, located.place, input))
     }
 
-    /// Where the payload of a large frame is to be read to, and how many octets it may get there: while
-    /// [`missing`](Self::missing) is large, reading into its place saves the copy out of the read buffer.
+    /// Where the payload of a large frame is to be read to: while [`missing`](Self::missing) is large, reading into its
+    /// place saves the copy out of the read buffer.
     ///
-    /// `None` between frames. Append no more than the given number of octets, then call [`receive`](Self::receive) with
-    /// what input there is, possibly none. The number grows with what has arrived, not with what the frame claims, and
-    /// is zero at first.
-    pub fn destination(&mut self) -> Option<(&mut Vec<u8>, usize)> {
-        self.receive.destination()
+    /// `None` between frames. After something was put there, call [`receive`](Self::receive) with what input there is,
+    /// possibly none. The room grows with what has arrived, not with what the frame claims, and is empty at first.
+    pub fn destination(&mut self) -> Option<Destination<'_>> {
+        self.receive.destination().map(|(payload, room)| Destination::new(payload, room))
     }
 
     /// How many octets of the frame that is being received are missing; zero between frames.
@@ -250,7 +251,8 @@ impl Connection {
         self.outbox.is_full()
     }
 
-    /// Says that the transport came to its end: no more can be read.
+    /// Says that the transport came to its end: no more can be read. Not before everything that was read has been
+    /// received: a Close frame among it would be missed.
     pub fn end_of_stream(&mut self) {
         self.outbox.end_of_stream();
     }
@@ -301,7 +303,8 @@ impl Connection {
         self.outbox.closing.report()
     }
 
-    /// Frees what an idle connection does not need: call it when the transport has nothing to read.
+    /// Frees what an idle connection does not need: call it when the transport has nothing to read, and when the
+    /// connection is closing. What the last [`receive`](Self::receive) located stays.
     ///
     /// Returns the output buffer, if nothing is queued, so that a pool can have it.
     pub fn release_buffers(&mut self) -> Option<Vec<u8>> {
@@ -309,9 +312,21 @@ impl Connection {
         self.outbox.output.take_buffer()
     }
 
-    /// Lends a buffer for output, all of whose octets may be overwritten. Without it, one is allocated as needed.
-    pub fn lend_output_buffer(&mut self, buffer: Vec<u8>) {
+    /// Lends a buffer for output, of which every octet up to its length may be overwritten. Without it, one is allocated
+    /// as needed. Gives it back if there is one already.
+    #[must_use = "a buffer that was not needed comes back"]
+    pub fn lend_output_buffer(&mut self, buffer: Vec<u8>) -> Option<Vec<u8>> {
+        if !self.outbox.output.needs_buffer() {
+            return Some(buffer);
+        }
         self.outbox.output.lend_buffer(buffer);
+        None
+    }
+
+    /// Which end this is.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.outbox.role()
     }
 
     /// Text is validated as it arrives and then viewed without a second pass, which is sound only as long as nobody
@@ -329,6 +344,7 @@ impl Connection {
 #[inline]
 fn receive(receive: &mut ReceivePath, outbox: &mut Outbox, input: &mut [u8]) -> Result<Received, Failure> {
     if !outbox.closing.parses_input() {
+        receive.abandon();
         return match outbox.closing.failure() {
             Some(failure) => Err(failure),
             None => Ok(Received { consumed: input.len(), event: None }),

@@ -29,6 +29,8 @@ pub(crate) struct ReceivePath {
     /// The payload of a control frame that comes in pieces.
     control: Vec<u8>,
     ended: Option<Result<(), ProtocolError>>,
+    /// What the last call of `receive` located may still be looked at.
+    located: bool,
     pub(super) ahead: Ahead,
 }
 
@@ -66,6 +68,7 @@ impl ReceivePath {
             message: Assembly::default(),
             control: Vec::new(),
             ended: None,
+            located: false,
             ahead: Ahead::default(),
         }
     }
@@ -73,6 +76,7 @@ impl ReceivePath {
     /// Takes octets until there is an event or the input is used up but for the beginning of a header.
     #[inline]
     pub(crate) fn receive(&mut self, input: &mut [u8]) -> Result<Received, ProtocolError> {
+        self.located = false;
         match self.ended {
             None => {}
             // RFC 6455 §5.5.1: after Close every further octet is ignored.
@@ -83,8 +87,14 @@ impl ReceivePath {
         self.message.clear_delivered();
         let received = self.step(input);
         match &received {
-            Ok(received) => self.ahead.consumed(received.consumed),
-            Err(error) => self.ended = Some(Err(*error)),
+            Ok(received) => {
+                self.located = received.event.is_some();
+                self.ahead.consumed(received.consumed);
+            }
+            Err(error) => {
+                self.ended = Some(Err(*error));
+                self.abandon();
+            }
         }
         received
     }
@@ -212,6 +222,7 @@ impl ReceivePath {
     /// Takes what belongs to the frame: what was read to its destination, and else what the input has.
     fn take_data(&mut self, input: &[u8]) -> Result<usize, ProtocolError> {
         let Frame::Data { fin, missing, key } = self.frame else { return Ok(0) };
+        let still = if fin { missing } else { missing + self.expect.max_message_len };
         let read = self.message.unjudged();
         let (taken, consumed) = if read > 0 {
             self.message.judge(key)?;
@@ -219,7 +230,7 @@ impl ReceivePath {
             (read, 0)
         } else {
             let len = missing.min(input.len());
-            self.message.append(&input[..len], key)?;
+            self.message.append(&input[..len], key, still)?;
             (len, len)
         };
         self.frame = Frame::Data { fin, missing: missing - taken, key: key.map(|key| key.advanced(taken)) };
@@ -237,6 +248,7 @@ impl ReceivePath {
         if opcode == ControlOpcode::Close {
             CloseFrame::decode(self.payload(located, input))?;
             self.ended = Some(Ok(()));
+            self.message = Assembly::default();
         }
         Ok(Received { consumed, event: Some(located) })
     }
@@ -366,12 +378,22 @@ impl ReceivePath {
         true
     }
 
-    /// Frees what is empty: for a connection that waits for input.
+    /// Frees what is empty, unless something located may still be looked at: for a connection that waits for input.
     pub(crate) fn release_buffers(&mut self) {
+        if self.located {
+            return;
+        }
         self.message.release();
         if let Frame::Header | Frame::Data { .. } = self.frame {
             self.control = Vec::new();
         }
+    }
+
+    /// Frees an unfinished message: no more of it is looked at.
+    pub(crate) fn abandon(&mut self) {
+        self.message = Assembly::default();
+        self.control = Vec::new();
+        self.frame = Frame::Header;
     }
 }
 

@@ -114,7 +114,6 @@ impl Outbox {
     }
 
     /// Which end this is.
-    #[cfg(feature = "tokio")]
     pub(crate) fn role(&self) -> Role {
         self.role
     }

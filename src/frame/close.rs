@@ -75,9 +75,10 @@ impl<'a> CloseFrame<'a> {
     ///
     /// # Errors
     ///
-    /// If it is one octet long, the code is none that may be sent, or the reason is not UTF-8.
+    /// If it is one octet long or above 125, the code is none that may be sent, or the reason is not UTF-8.
     pub fn decode(payload: &'a [u8]) -> Result<Self, ProtocolError> {
         match payload {
+            [..] if payload.len() > MAX_CONTROL_PAYLOAD_LEN => Err(ProtocolError::ControlFrameTooLong),
             [] => Ok(Self::EMPTY),
             [_] => Err(ProtocolError::HalfCloseCode),
             [high, low, reason @ ..] => {
@@ -129,3 +130,18 @@ impl fmt::Display for ReasonTooLong {
 impl core::error::Error for ReasonTooLong {}
 
 const MAX_REASON_LEN: usize = MAX_CONTROL_PAYLOAD_LEN - 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // 6455-5.5-1
+    #[test]
+    fn a_payload_that_no_control_frame_can_have_is_refused() {
+        let mut payload = [b'a'; 126];
+        payload[..2].copy_from_slice(&[0x03, 0xe8]);
+        assert_eq!(CloseFrame::decode(&payload), Err(ProtocolError::ControlFrameTooLong));
+        let longest = CloseFrame::decode(&payload[..125]).unwrap();
+        assert_eq!(longest.encode(&mut [0; MAX_CONTROL_PAYLOAD_LEN]), &payload[..125]);
+    }
+}

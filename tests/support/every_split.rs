@@ -334,14 +334,14 @@ impl Driving {
     fn read_to_destination<'a>(&mut self, mut piece: &'a [u8]) -> &'a [u8] {
         loop {
             let missing = self.connection.missing();
-            let Some((destination, room)) = self.connection.destination() else { return piece };
+            let Some(mut destination) = self.connection.destination() else { return piece };
+            let room = destination.room();
             if room == 0 || piece.is_empty() {
                 return piece;
             }
             assert!(room <= missing, "{room} octets for a frame that lacks {missing}");
-            assert!(destination.capacity() - destination.len() >= room, "the room is there");
             let (read, rest) = piece.split_at(room.min(piece.len()));
-            destination.extend_from_slice(read);
+            destination.append(read);
             assert_eq!(self.connection.missing(), missing - read.len());
             piece = rest;
             self.receive_events();
