@@ -45,7 +45,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Protocol(error) => Some(error),
-            Self::Io(error) => Some(error),
+            Self::Io(error) => Some(&**error),
             Self::Send(error) => Some(error),
             Self::EndOfStream | Self::CloseTimeout | Self::WouldBlock => None,
         }

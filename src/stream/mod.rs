@@ -177,7 +177,8 @@ impl<S> WebSocket<S> {
     ///
     /// [`Error::Send`] if the reason is above 123 octets or has no code, or a Close has been sent before.
     pub fn start_close(&mut self, code: impl Into<Option<CloseCode>>, reason: &str) -> Result<(), Error> {
-        Ok(start_close(&mut self.outbox, code.into(), reason)?)
+        let closed = start_close(&mut self.outbox, code.into(), reason);
+        closed.map_err(|error| self.transport.refused(error, &self.outbox))
     }
 
     /// Queues a Ping with up to 125 octets of payload. Its Pong comes as an event of

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::receive_side::{Parsed, ReceiveSide};
-use super::shared::{OutputGuard, SenderPlace};
+use super::shared::{OutputGuard, Party, SenderPlace, Wakeups};
 use super::split::{OutputSide, State};
 use super::transport::{self, Progress, ReadAhead};
 use super::{Error, start_close};
@@ -39,8 +39,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
     /// Dropping the future has queued the whole message or none of it. What is queued leaves when any half is polled.
     pub async fn send<'m>(&self, message: impl Into<OutgoingMessage<'m>>) -> Result<(), Error> {
         let mut place = SenderPlace::new(self.state.waiters());
-        let mut message = Some(message.into());
-        let until = poll_fn(|cx| self.poll_queue(cx, &mut place, &mut message)).await?;
+        let until = self.queue(&mut place, message.into()).await?;
         poll_fn(|cx| self.poll_written(cx, &mut place, until)).await
     }
 
@@ -55,8 +54,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
     /// Dropping the future has queued the whole message or none of it.
     pub async fn feed<'m>(&self, message: impl Into<OutgoingMessage<'m>>) -> Result<(), Error> {
         let mut place = SenderPlace::new(self.state.waiters());
-        let mut message = Some(message.into());
-        poll_fn(|cx| self.poll_queue(cx, &mut place, &mut message)).await?;
+        self.queue(&mut place, message.into()).await?;
         // The receiver offers it to the transport, if it is waiting there.
         self.state.waiters().wake_receiver();
         Ok(())
@@ -89,12 +87,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
     pub async fn ping(&self, payload: &[u8]) -> Result<(), Error> {
         let mut place = SenderPlace::new(self.state.waiters());
         let until = poll_fn(|cx| {
-            let mut output = ready!(self.poll_room(cx, &mut place))?;
+            let wakeups = Wakeups::default();
+            let mut output = ready!(self.poll_room(cx, &mut place, &wakeups))?;
             let OutputSide { outbox, transport, .. } = &mut *output;
             outbox.ping(payload).map_err(|error| transport.refused(error, outbox))?;
             Poll::Ready(Ok::<_, Error>(output.outbox.output.appended()))
         })
-        .await?;
+        .await
+        .inspect_err(|_| self.drive_on())?;
         poll_fn(|cx| self.poll_written(cx, &mut place, until)).await
     }
 
@@ -126,15 +126,39 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
     }
 
     /// Queues the message, once there is room; tells how much is appended with it.
+    async fn queue(&self, place: &mut SenderPlace<'_>, message: OutgoingMessage<'_>) -> Result<u64, Error> {
+        // What takes long is done before anything is locked: a Pong must not wait for the copy of a large message.
+        let mut message = Some(message.without_large_borrow());
+        let queued = poll_fn(|cx| self.poll_queue(cx, place, &mut message)).await;
+        queued.inspect_err(|_| self.drive_on())
+    }
+
+    /// Goes on with the closing handshake that the dropped receiver has begun, as far as the transport lets it.
+    fn drive_on(&self) {
+        if !self.state.receiver_gone() {
+            return;
+        }
+        let wakeups = Wakeups::default();
+        let mut receive = self.state.lock_receive();
+        let mut output = self.state.lock_output_by(Party::Passer, &wakeups);
+        loop {
+            output.throw_away(&mut receive);
+            match output.poll(self.state.waker(), &mut receive) {
+                Poll::Ready(Progress::Again) => {}
+                Poll::Ready(Progress::Ended) | Poll::Pending => return,
+            }
+        }
+    }
+
     fn poll_queue(
         &self,
         cx: &mut Context<'_>,
         place: &mut SenderPlace<'_>,
         message: &mut Option<OutgoingMessage<'_>>,
     ) -> Poll<Result<u64, Error>> {
-        // Before the output's lock: a message that takes long to encode must not delay a Pong.
+        let wakeups = Wakeups::default();
         let mut encoder = self.state.lock_encode();
-        let mut output = ready!(self.poll_room(cx, place))?;
+        let mut output = ready!(self.poll_room(cx, place, &wakeups))?;
         if let Some(message) = message.take() {
             let OutputSide { outbox, transport, .. } = &mut *output;
             transport::prepare_output(outbox);
@@ -144,21 +168,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
     }
 
     /// Waits until less than the high-water mark is queued.
-    fn poll_room(
-        &self,
+    fn poll_room<'a>(
+        &'a self,
         cx: &mut Context<'_>,
         place: &mut SenderPlace<'_>,
-    ) -> Poll<Result<Guard<'_, S>, Error>> {
+        wakeups: &'a Wakeups,
+    ) -> Poll<Result<Guard<'a, S>, Error>> {
         let mut waited = Poll::Ready(());
         loop {
             {
-                let output = self.state.lock_output();
+                let output = self.state.lock_output_by(Party::Passer, wakeups);
                 if !output.outbox.is_full() {
                     return Poll::Ready(Ok(output));
                 }
             }
             ready!(waited);
-            waited = self.poll_output(cx, place)?;
+            waited = self.poll_output(cx, place, wakeups)?;
         }
     }
 
@@ -170,7 +195,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
         until: u64,
     ) -> Poll<Result<(), Error>> {
         loop {
-            let output = self.poll_output(cx, place)?;
+            let output = self.poll_output(cx, place, &Wakeups::default())?;
             {
                 let state = self.state.lock_output();
                 if state.outbox.output.written() >= until && !state.transport.is_unflushed() {
@@ -183,18 +208,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
 
     /// Writes what is queued, with what can be done for the peer beside it: ready when all of it is out, and else the
     /// sender is parked.
-    fn poll_output(&self, cx: &mut Context<'_>, place: &mut SenderPlace<'_>) -> Poll<Result<(), Error>> {
+    fn poll_output(
+        &self,
+        cx: &mut Context<'_>,
+        place: &mut SenderPlace<'_>,
+        wakeups: &Wakeups,
+    ) -> Poll<Result<(), Error>> {
         place.park(cx.waker());
         let mut receive = self.state.lock_receive();
-        let mut output = self.state.lock_output_by(place.party());
-        let result = self.poll_pass(&mut receive, &mut output);
+        let mut output = self.state.lock_output_by(place.party(), wakeups);
+        let result = self.poll_pass(&mut receive, &mut output, wakeups);
         if result.is_ready() {
             place.unpark();
         }
         result
     }
 
-    fn poll_pass(&self, receive: &mut ReceiveSide, output: &mut OutputSide<S>) -> Poll<Result<(), Error>> {
+    fn poll_pass(
+        &self,
+        receive: &mut ReceiveSide,
+        output: &mut OutputSide<S>,
+        wakeups: &Wakeups,
+    ) -> Poll<Result<(), Error>> {
         let read_ahead = match self.state.waiters().receiver_is_parked() {
             true => ReadAhead::WhileWriting,
             false => ReadAhead::Always,
@@ -204,7 +239,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
         let result = transport.poll_output(cx, receive, outbox, read_ahead);
         // The receiver waits for room, or for what has been read for it. While there is no room it cannot go on.
         if receive.parsed == Parsed::NotYet && !outbox.is_full() {
-            self.state.waiters().wake_receiver();
+            self.state.waiters().take_receiver(Party::Passer, wakeups);
         }
         result
     }
@@ -216,14 +251,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
         place: &mut SenderPlace<'_>,
     ) -> Poll<Result<CloseReport, Error>> {
         loop {
+            let wakeups = Wakeups::default();
             place.park(cx.waker());
             let mut receive = self.state.lock_receive();
-            let mut output = self.state.lock_output_by(place.party());
+            let mut output = self.state.lock_output_by(place.party(), &wakeups);
             if self.state.receiver_gone() {
                 output.throw_away(&mut receive);
             } else if output.outbox.closing.parses_input() {
                 // What still arrives is the receiver's: only write, and keep the time.
-                ready!(self.poll_pass(&mut receive, &mut output))?;
+                ready!(self.poll_pass(&mut receive, &mut output, &wakeups))?;
                 let OutputSide { outbox, transport, .. } = &mut *output;
                 ready!(transport.poll_timer(&mut Context::from_waker(self.state.waker()), outbox));
                 continue;
@@ -243,7 +279,9 @@ impl<S> Sender<S> {
     ///
     /// [`Error::Send`] if the reason is above 123 octets or has no code, or a Close has been sent before.
     pub fn start_close(&self, code: impl Into<Option<CloseCode>>, reason: &str) -> Result<(), Error> {
-        Ok(start_close(&mut self.state.lock_output().outbox, code.into(), reason)?)
+        let mut output = self.state.lock_output();
+        let OutputSide { outbox, transport, .. } = &mut *output;
+        start_close(outbox, code.into(), reason).map_err(|error| transport.refused(error, outbox))
     }
 
     /// How the connection ended; `None` as long as it has not.

@@ -3,6 +3,7 @@
 //! No runtime's types are named here. The locks are taken in the order encode, receive, output, and are never held
 //! across an await.
 
+use std::cell::RefCell;
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -63,16 +64,25 @@ impl<R, E, O: Output> Shared<R, E, O> {
         lock(&self.encode)
     }
 
-    /// The output side. When the guard is dropped, whoever waited for what has changed is woken.
+    /// The output side, for one who has locked nothing else. When the guard is dropped, whoever waited for what has
+    /// changed is woken.
     pub(super) fn lock_output(&self) -> OutputGuard<'_, R, E, O> {
-        self.lock_output_by(Party::Passer)
+        self.guard(Party::Passer, None)
     }
 
     /// The output side, for one who goes on until the transport waits: what it changes does not wake it.
-    pub(super) fn lock_output_by(&self, party: Party) -> OutputGuard<'_, R, E, O> {
+    pub(super) fn lock_output_by<'a>(
+        &'a self,
+        party: Party,
+        wakeups: &'a Wakeups,
+    ) -> OutputGuard<'a, R, E, O> {
+        self.guard(party, Some(wakeups))
+    }
+
+    fn guard<'a>(&'a self, party: Party, wakeups: Option<&'a Wakeups>) -> OutputGuard<'a, R, E, O> {
         let guard = lock(&self.output);
         let before = guard.observe();
-        OutputGuard { shared: self, party, before, guard: Some(guard) }
+        OutputGuard { shared: self, party, wakeups, before, guard: Some(guard) }
     }
 
     #[inline]
@@ -114,6 +124,8 @@ pub(super) enum Party {
 pub(super) struct OutputGuard<'a, R, E, O: Output> {
     shared: &'a Shared<R, E, O>,
     party: Party,
+    /// Where wakers go that must not be called yet.
+    wakeups: Option<&'a Wakeups>,
     before: Observed,
     guard: Option<MutexGuard<'a, O>>,
 }
@@ -142,11 +154,27 @@ impl<R, E, O: Output> Drop for OutputGuard<'_, R, E, O> {
             self.shared.may_parse.store(after.may_parse, Ordering::Release);
         }
         drop(guard);
-        if before.standing != after.standing {
-            self.shared.waiters.wake_all_but(self.party);
-        } else if before != after {
-            self.shared.waiters.wake_senders(self.party);
+        if before == after {
+            return;
         }
+        let own = Wakeups::default();
+        let wakeups = self.wakeups.unwrap_or(&own);
+        if before.standing != after.standing {
+            self.shared.waiters.take_receiver(self.party, wakeups);
+        }
+        self.shared.waiters.take_senders(self.party, wakeups);
+    }
+}
+
+/// Wakers to be called when nothing is locked any more: made before the guards, and so dropped after them.
+///
+/// A waker is the executor's code. It may drop the task that it was to wake, and with it a half of this connection.
+#[derive(Debug, Default)]
+pub(super) struct Wakeups(RefCell<Vec<Waker>>);
+
+impl Drop for Wakeups {
+    fn drop(&mut self) {
+        self.0.take().into_iter().for_each(Waker::wake);
     }
 }
 
@@ -184,38 +212,27 @@ impl Waiters {
     }
 
     pub(super) fn wake_receiver(&self) {
-        let receiver = lock(&self.waiting).receiver.take();
-        if let Some(receiver) = receiver {
-            receiver.wake();
+        self.take_receiver(Party::Passer, &Wakeups::default());
+    }
+
+    /// Wakes the receiver, unless it is the party.
+    pub(super) fn take_receiver(&self, party: Party, wakeups: &Wakeups) {
+        if party != Party::Receiver {
+            wakeups.0.borrow_mut().extend(lock(&self.waiting).receiver.take());
         }
     }
 
-    fn wake_senders(&self, party: Party) {
-        let senders = lock(&self.waiting).take_senders(party);
-        senders.into_iter().for_each(|(_, waker)| waker.wake());
-    }
-
-    fn wake_all_but(&self, party: Party) {
+    /// Wakes the senders, but for the party.
+    fn take_senders(&self, party: Party, wakeups: &Wakeups) {
         let mut waiting = lock(&self.waiting);
-        let receiver = if party == Party::Receiver { None } else { waiting.receiver.take() };
-        let senders = waiting.take_senders(party);
-        drop(waiting);
-        receiver.into_iter().for_each(Waker::wake);
-        senders.into_iter().for_each(|(_, waker)| waker.wake());
+        let others = waiting.senders.extract_if(.., |(number, _)| Party::Sender(*number) != party);
+        wakeups.0.borrow_mut().extend(others.map(|(_, waker)| waker));
     }
 
     fn wake_all(&self) {
-        self.wake_all_but(Party::Passer);
-    }
-}
-
-impl Waiting {
-    /// The senders' wakers, but for the party's.
-    fn take_senders(&mut self, party: Party) -> Vec<(u64, Waker)> {
-        match party {
-            Party::Sender(own) => self.senders.extract_if(.., |(number, _)| *number != own).collect(),
-            Party::Receiver | Party::Passer => mem::take(&mut self.senders),
-        }
+        let wakeups = Wakeups::default();
+        self.take_receiver(Party::Passer, &wakeups);
+        self.take_senders(Party::Passer, &wakeups);
     }
 }
 

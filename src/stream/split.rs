@@ -13,7 +13,7 @@ use tokio::task::coop;
 use super::Error;
 use super::receive_side::ReceiveSide;
 use super::sender::Sender;
-use super::shared::{Observed, Output, Party, Shared};
+use super::shared::{Observed, Output, Party, Shared, Wakeups};
 use super::transport::{Progress, Transport};
 use super::{WebSocket, start_close};
 use crate::close_code::CloseCode;
@@ -85,6 +85,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Receiver<S> {
     /// As [`receive`](Self::receive).
     pub fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
         let mut budget = ready!(coop::poll_proceed(cx));
+        let wakeups = Wakeups::default();
         let mut receive = self.state.lock_receive();
         self.state.waiters().park_receiver(None);
         loop {
@@ -96,18 +97,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Receiver<S> {
                             return Poll::Ready(Ok(Some(receive.take(kind, located))));
                         }
                         EventKind::Control(_) => {
-                            receive.react(located, &mut self.state.lock_output().outbox);
+                            let mut output = self.state.lock_output_by(Party::Receiver, &wakeups);
+                            receive.react(located, &mut output.outbox);
+                            drop(output);
                             budget.made_progress();
                             budget = ready!(coop::poll_proceed(cx));
                             continue;
                         }
                     },
                     Ok(None) => {}
-                    Err(error) => self.state.lock_output().outbox.fail(error),
+                    Err(error) => self.state.lock_output_by(Party::Receiver, &wakeups).outbox.fail(error),
                 }
             }
             self.state.waiters().park_receiver(Some(cx.waker()));
-            let mut output = self.state.lock_output_by(Party::Receiver);
+            let mut output = self.state.lock_output_by(Party::Receiver, &wakeups);
             match output.poll(self.state.waker(), &mut receive) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(progress) => {
@@ -144,6 +147,7 @@ impl<S> Drop for Receiver<S> {
         };
         // Refused only when the closing handshake has begun before.
         let _ = start_close(&mut output.outbox, code, "");
+        drop(output);
         self.state.set_receiver_gone();
     }
 }

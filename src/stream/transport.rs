@@ -85,6 +85,7 @@ impl<S> Transport<S> {
     pub(super) fn let_go(&mut self) {
         self.io = None;
         self.timer = None;
+        self.unflushed = false;
     }
 
     /// Why output can no longer be written, if it cannot.
@@ -151,6 +152,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
             }
             phase => {
                 receive.input.clear();
+                receive.path.abandon();
                 self.poll_end(cx, phase, outbox)
             }
         }
@@ -223,10 +225,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
                 // Pongs that it has queued are offered at once.
                 continue;
             }
+            receive.input.park();
             if written.is_ready() {
                 return Poll::Ready(Ok(()));
             }
-            receive.input.park();
             ready!(self.poll_timer(cx, outbox));
         }
     }
@@ -279,6 +281,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
 
     fn read_failed(&mut self, error: io::Error) {
         self.read_ended = true;
+        // TLS says so when the stream ends without its goodbye: it is an end without a Close all the same.
+        if error.kind() == io::ErrorKind::UnexpectedEof {
+            return;
+        }
         self.error.get_or_insert_with(|| Arc::new(error));
     }
 

@@ -31,6 +31,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
                 let Some(io) = &mut self.io else { return Poll::Ready(Progress::Ended) };
                 match Pin::new(io).poll_shutdown(cx) {
                     Poll::Ready(Ok(())) => {
+                        self.unflushed = false;
                         outbox.closing.write_side_shut_down();
                         return Poll::Ready(Progress::Again);
                     }
@@ -86,7 +87,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
             Ok(()) => outbox.closing.discard(len),
             Err(error) => {
                 self.read_failed(error);
-                outbox.transport_failed();
+                let _ = self.end_reading(outbox);
             }
         }
         Poll::Ready(())
