@@ -100,6 +100,11 @@ pub mod stream;
 mod transport_error;
 mod utf8;
 
+/// The examples of the README are compiled with the tests.
+#[cfg(all(doctest, feature = "tokio"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use close_code::{CloseCode, InvalidCloseCode};
 pub use config::{Config, Limits};
 pub use connection::{Message, MessageKind};

@@ -1,6 +1,7 @@
 //! Text as it arrives: incremental UTF-8 that fails at the first bad octet: RFC 6455 §8.1, RFC 3629.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Deref;
 
@@ -53,13 +54,16 @@ impl Utf8Validator {
     ///
     /// # Errors
     ///
-    /// At the first octet that no valid text can have at this place. The validator is then spent.
+    /// At the first octet that no valid text can have at this place, and ever after.
     #[inline]
     pub fn push(&mut self, mut octets: &[u8]) -> Result<(), InvalidUtf8> {
+        if self.pending_len == SPENT {
+            return Err(InvalidUtf8);
+        }
         while self.pending_len != 0 {
             let Some((&octet, rest)) = octets.split_first() else { return Ok(()) };
             octets = rest;
-            self.push_pending(octet)?;
+            self.push_pending(octet).inspect_err(|_| self.pending_len = SPENT)?;
         }
         match check(octets) {
             Ok(()) => Ok(()),
@@ -69,7 +73,10 @@ impl Utf8Validator {
                 self.pending_len = tail.len() as u8;
                 Ok(())
             }
-            Err(None) => Err(InvalidUtf8),
+            Err(None) => {
+                self.pending_len = SPENT;
+                Err(InvalidUtf8)
+            }
         }
     }
 
@@ -122,12 +129,15 @@ fn check(text: &[u8]) -> Result<(), Option<&[u8]>> {
     }
 }
 
+/// In place of a length: the text is invalid already.
+const SPENT: u8 = u8::MAX;
+
 /// Below this many octets the word-wise test of `core` is the faster one.
 const SHORT: usize = 128;
 
 /// Text in a reference-counted buffer: [`Bytes`] that are known to be UTF-8.
 ///
-/// Cloning and slicing share the buffer. It derefs to `str`.
+/// Cloning shares the buffer. It derefs to `str`.
 ///
 /// ```
 /// use sansocket::Utf8Bytes;
@@ -219,6 +229,20 @@ impl From<Utf8Bytes> for Bytes {
     }
 }
 
+impl TryFrom<Vec<u8>> for Utf8Bytes {
+    type Error = InvalidUtf8;
+
+    fn try_from(octets: Vec<u8>) -> Result<Self, InvalidUtf8> {
+        Self::try_from(Bytes::from(octets))
+    }
+}
+
+impl From<Utf8Bytes> for String {
+    fn from(text: Utf8Bytes) -> String {
+        text.as_str().into()
+    }
+}
+
 impl TryFrom<Bytes> for Utf8Bytes {
     type Error = InvalidUtf8;
 
@@ -242,8 +266,6 @@ impl PartialEq<&str> for Utf8Bytes {
 
 #[cfg(test)]
 mod tests {
-    use alloc::vec::Vec;
-
     use super::*;
 
     /// Where each text first goes wrong: the index of the octet that makes it invalid, `None` when it is the end
@@ -279,6 +301,9 @@ mod tests {
                 let mut validator = Utf8Validator::new();
                 let failed = octets.iter().position(|&octet| validator.push(&[octet]).is_err());
                 assert_eq!(failed, bad.map(|bad| bad + padding), "{octets:x?}");
+                if failed.is_some() {
+                    assert!(validator.push(b"a").is_err() && validator.finish().is_err(), "and ever after");
+                }
                 assert!(check_whole(&octets).is_err());
             }
         }

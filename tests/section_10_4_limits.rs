@@ -2,8 +2,9 @@
 
 mod support;
 
+use sansocket::connection::{self, Connection};
 use sansocket::{Config, Limits, ProtocolError, Role};
-use support::allocations::{Counting, allocated_by, peak_of};
+use support::allocations::{Counting, allocated_by, held_by, peak_of};
 use support::{BOTH_ROLES, Event, connection, every_split, from_peer, key_len, server_frame};
 
 #[global_allocator]
@@ -325,6 +326,74 @@ fn both_receive_message_in_pieces_and_give_it_away_in_memory_of_its_length() {
                 let (allocated, message) = allocated_by(|| connection.take(located, &end).unwrap());
                 assert_eq!(message.payload().len(), len);
                 assert!((len..len + 64).contains(&allocated), "{allocated} octets for {len}");
+            }
+        }
+    }
+}
+
+// 6455-10.4-1
+#[test]
+fn both_receive_fragments_and_hold_no_more_than_the_limit() {
+    const LIMIT: usize = 1 << 20;
+    for role in BOTH_ROLES {
+        let mut connection = connection(role, &limited(LIMIT, LIMIT));
+        let (held, ()) = held_by(|| {
+            let mut first = from_peer(role, &server_frame(0x02, &[b'x'; 1000]));
+            assert_eq!(connection.receive(&mut first).unwrap().event, None);
+            for _ in 1..LIMIT / 1000 {
+                let mut next = from_peer(role, &server_frame(0x00, &[b'x'; 1000]));
+                assert_eq!(connection.receive(&mut next).unwrap().event, None);
+            }
+        });
+        assert!((LIMIT - 1000..=LIMIT).contains(&held), "{held} octets for a limit of {LIMIT}");
+    }
+}
+
+// 6455-10.4-1 6455-7.1.7-5
+#[test]
+fn both_receive_the_end_and_free_the_unfinished_message() {
+    let ends: [fn(&mut Connection, Role); 4] = [
+        |connection, role| assert!(connection.receive(&mut from_peer(role, b"\x83\x00")).is_err()),
+        |connection, role| {
+            let _ = connection.receive(&mut from_peer(role, b"\x88\x02\x03\xe8")).unwrap();
+        },
+        |connection, _| {
+            connection.end_of_stream();
+            assert!(connection.receive(&mut []).is_err());
+        },
+        |connection, _| {
+            connection.abort();
+            assert!(connection.receive(&mut []).is_err());
+        },
+    ];
+    for role in BOTH_ROLES {
+        for end in ends {
+            let mut connection = connection(role, &Config::default());
+            let (held, ()) = held_by(|| {
+                let mut first = from_peer(role, &server_frame(0x02, &[b'x'; 100_000]));
+                assert_eq!(connection.receive(&mut first).unwrap().event, None);
+                end(&mut connection, role);
+            });
+            assert!(held < 2000, "{held} octets");
+        }
+    }
+}
+
+// 6455-10.4-2
+#[test]
+fn both_receive_an_event_that_stays_until_the_next_call() {
+    for role in BOTH_ROLES {
+        let mut connection = connection(role, &Config::default());
+        for (frame, payload) in [(b"\x81\x05Hello", b"Hello"), (b"\x89\x05Hello", b"Hello")] {
+            let frame = from_peer(role, frame);
+            let (mut begin, mut end) = (frame[..frame.len() - 2].to_vec(), frame[frame.len() - 2..].to_vec());
+            assert_eq!(connection.receive(&mut begin).unwrap().event, None);
+            let located = connection.receive(&mut end).unwrap().event.unwrap();
+            let _ = connection.release_buffers();
+            match connection.event(located, &end) {
+                connection::Event::Text(text) => assert_eq!(text.as_bytes(), payload),
+                connection::Event::Ping(ping) => assert_eq!(ping, payload),
+                other => panic!("{other:?}"),
             }
         }
     }

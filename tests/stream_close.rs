@@ -307,3 +307,18 @@ fn both_abort_at_once() {
         assert!(!socket.close_report().unwrap().clean);
     }
 }
+
+// 6455-6.1-9
+#[tokio::test(start_paused = true)]
+async fn both_flush_at_once_when_the_transport_is_gone() {
+    for role in ROLES {
+        let (mut socket, script) = connect(role);
+        script.peer_sends(to(role, CLOSE, &close_payload(1000, "")));
+        script.peer_ends();
+        script.hesitate_to_flush(1);
+        assert_eq!(socket.receive().await.unwrap(), None);
+        assert!(script.is_dropped());
+        let mut flush = pin!(socket.flush());
+        assert!(matches!(poll_once(flush.as_mut()), Poll::Ready(Ok(()))), "nothing is left");
+    }
+}

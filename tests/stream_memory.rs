@@ -142,6 +142,28 @@ fn both_hold_no_buffer_after_a_message_over_a_transport_of_their_own() {
     }
 }
 
+// 6455-10.4-2
+#[test]
+fn both_hold_no_buffer_while_they_only_send() {
+    warm_up();
+    for role in ROLES {
+        let (held, sockets) = holds(|| {
+            let mut sockets: Vec<_> = (0..MANY).map(|_| connect(role)).collect();
+            for (socket, script) in &mut sockets {
+                script.peer_sends(to(role, TEXT, b"subscribe"));
+                now(socket.receive()).expect("a message has come");
+                for _ in 0..3 {
+                    now(socket.send("news")).expect("it is sent");
+                }
+                script.take_written();
+                script.take_ops();
+            }
+            sockets
+        });
+        assert!(held < MANY as isize * 4 * IDLE, "{held} octets for {} sockets", sockets.len());
+    }
+}
+
 #[test]
 fn both_hold_no_buffer_while_a_message_has_only_begun() {
     warm_up();

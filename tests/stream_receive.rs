@@ -309,3 +309,18 @@ fn both_yield_a_failure_once_as_a_stream() {
         assert!(next(&mut receiver).is_none());
     }
 }
+
+#[test]
+fn both_print_no_payload_for_debugging() {
+    for role in ROLES {
+        let (mut socket, script) = connect(role);
+        script.peer_sends(to(role, TEXT, b"secret one"));
+        script.peer_sends(&to(role, TEXT, b"secret two")[..10]);
+        assert!(now(socket.receive()).is_ok());
+        drop(socket.feed("secret three"));
+        let printed = format!("{socket:?}");
+        assert!(printed.len() < 4096 && !printed.contains("115, 101, 99"), "{printed}");
+        let (receiver, sender) = socket.split();
+        assert!(!format!("{receiver:?}{sender:?}").contains("115, 101, 99"));
+    }
+}

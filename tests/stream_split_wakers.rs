@@ -4,7 +4,7 @@
 mod stream_support;
 
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Poll, Wake, Waker};
 
 use sansocket::stream::{Receiver, Sender};
@@ -278,4 +278,56 @@ fn senders_whose_waker_owns_their_task_are_dropped_without_a_deadlock() {
     }
     // The task's waker is replaced by another, and was the last of its kind.
     assert!(poll_once(other).is_pending());
+}
+
+/// A waker that drops the receiver, as an executor may that is shut down.
+struct DropsReceiver(Mutex<Option<Receiver<Mock>>>);
+
+impl Wake for DropsReceiver {
+    fn wake(self: Arc<Self>) {
+        drop(self.0.lock().expect("nothing panics").take());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn receiver_dropped_by_its_own_waker_locks_nobody_out() {
+    for role in ROLES {
+        let (mut receiver, sender, script) = split(role, 100);
+        script.window(0);
+        script.peer_sends(to(role, TEXT, b"m"));
+        now(sender.feed(&[0; 100])).unwrap();
+        let drops = Arc::new(DropsReceiver(Mutex::new(None)));
+        let waker = Waker::from(Arc::clone(&drops));
+        {
+            let mut receive = pin!(receiver.receive());
+            assert!(poll_with(receive.as_mut(), &waker).is_pending());
+        }
+        *drops.0.lock().unwrap() = Some(receiver);
+        script.window_unannounced(usize::MAX);
+        now(sender.flush()).unwrap();
+        assert!(drops.0.lock().unwrap().is_none());
+        assert!(
+            sender.start_close(CloseCode::NORMAL, "").is_err(),
+            "dropping it has begun the closing handshake"
+        );
+    }
+}
+
+// 6455-7.1.2-1
+#[tokio::test(start_paused = true)]
+async fn senders_that_are_refused_drive_on_what_a_dropped_receiver_has_begun() {
+    for role in ROLES {
+        let (receiver, sender, script) = split(role, 100);
+        drop(receiver);
+        assert!(script.take_written().is_empty(), "dropping does no I/O");
+        assert!(now(sender.send("late")).is_err());
+        assert_eq!(frames(role, &script.take_written()).len(), 1, "the close frame");
+        script.peer_sends(to(role, TEXT, b"unheard"));
+        script.peer_sends(to(role, CLOSE, &close_payload(1000, "")));
+        script.peer_ends();
+        assert!(now(sender.send("later")).is_err());
+        assert!(script.is_dropped());
+        let report = sender.close_report().unwrap();
+        assert_eq!((report.clean, report.messages_thrown_away), (true, 1));
+    }
 }

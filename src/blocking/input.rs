@@ -1,13 +1,22 @@
 //! What was read from the transport and has not been consumed.
 
+use std::fmt;
+
 /// The read buffer: allocated at the first read, and kept.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Input {
     buffer: Vec<u8>,
     start: usize,
     end: usize,
     /// Where the input began at the last call of `receive`: locations are counted from here.
     lent_from: usize,
+}
+
+/// Octets are a peer's, or another connection's from before: never printed.
+impl fmt::Debug for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Input").field("unconsumed", &(self.end - self.start)).finish_non_exhaustive()
+    }
 }
 
 impl Input {

@@ -297,7 +297,7 @@ impl Closing {
         }
     }
 
-    /// The caller wants no closing handshake, or none any longer.
+    /// The caller wants no closing handshake, or none any longer: as if the transport had failed.
     pub(crate) fn abort(&mut self) {
         if let State::Open = self.state {
             self.frames(ClosedBy::Local);

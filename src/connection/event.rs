@@ -201,6 +201,18 @@ macro_rules! from_owned {
 
 from_owned!(Utf8Bytes String Bytes Vec<u8>);
 
+impl From<&Bytes> for OutgoingMessage<'_> {
+    fn from(payload: &Bytes) -> Self {
+        payload.clone().into()
+    }
+}
+
+impl From<&Utf8Bytes> for OutgoingMessage<'_> {
+    fn from(text: &Utf8Bytes) -> Self {
+        text.clone().into()
+    }
+}
+
 impl From<&Message> for OutgoingMessage<'_> {
     fn from(message: &Message) -> Self {
         message.clone().into()
@@ -312,7 +324,8 @@ pub struct CloseReport {
     pub received: ReceivedClose,
     /// The reason in the peer's Close frame; empty if there was none.
     pub received_reason: Box<str>,
-    /// The status code in this end's Close frame: `None` if it sent no Close frame, `Some(None)` if that was empty.
+    /// The status code in this end's Close frame: `None` if it had none to send, `Some(None)` if that was empty. Whether
+    /// it has left, [`clean`](Self::clean) tells.
     pub sent: Option<Option<CloseCode>>,
     /// Whether both Close frames passed before the transport ended.
     pub clean: bool,

@@ -1,7 +1,7 @@
 //! The message that is being received: fragments, limits, text: RFC 6455 §5.4, §5.6, §10.4.
 
 use alloc::vec::Vec;
-use core::mem;
+use core::{fmt, mem};
 
 use bytes::Bytes;
 
@@ -15,7 +15,6 @@ use crate::utf8::Utf8Validator;
 ///
 /// Only messages that do not lie whole in the input come here. Memory is charged as octets arrive, never for what a
 /// header claims.
-#[derive(Debug)]
 pub(super) struct Assembly {
     kind: MessageKind,
     text: Utf8Validator,
@@ -37,6 +36,16 @@ impl Default for Assembly {
             empty_fragments: 0,
             delivered: false,
         }
+    }
+}
+
+/// Octets are the peer's: never printed.
+impl fmt::Debug for Assembly {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Assembly")
+            .field("kind", &self.kind)
+            .field("len", &self.payload.len())
+            .finish_non_exhaustive()
     }
 }
 

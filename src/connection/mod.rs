@@ -161,7 +161,8 @@ impl Connection {
     }
 
     /// Answers the Pings in `input`, octets read and not yet consumed, that stand behind messages nobody has received
-    /// yet: for a driver that reads while it cannot deliver. They are not answered again (RFC 6455 §5.5.2).
+    /// yet: for a driver that reads while it cannot deliver. They are not answered again (RFC 6455 §5.5.2). A Pong may so
+    /// leave before a message in front of its Ping turns out to break a rule.
     pub fn answer_pings_ahead(&mut self, input: &[u8]) {
         answer_pings_ahead(&mut self.receive, &mut self.outbox, input);
     }
@@ -226,6 +227,9 @@ impl Connection {
     }
 
     /// The queued octets, in order, as up to `slices.len()` slices. Returns how many there are; zero if nothing is queued.
+    ///
+    /// The array lives no longer than what is borrowed: make it anew for every write. Between two calls a Pong may have been
+    /// put in front of what has not been taken.
     pub fn slices<'a>(&'a mut self, slices: &mut [&'a [u8]]) -> usize {
         self.outbox.output.slices(slices)
     }

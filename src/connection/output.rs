@@ -2,7 +2,7 @@
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use core::mem;
+use core::{fmt, mem};
 
 use bytes::{Buf, Bytes};
 
@@ -18,7 +18,7 @@ use crate::frame::{FrameHeader, MAX_HEADER_LEN, MaskingKey};
 /// ```
 ///
 /// A client's shared payload is masked a piece at a time, as it is written.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Output {
     /// Initialised throughout; `start..end` is queued.
     buffer: Vec<u8>,
@@ -38,7 +38,6 @@ pub(crate) struct Output {
 }
 
 /// A payload that stands between the octets of `buffer`.
-#[derive(Debug)]
 struct Shared {
     /// It comes before the octet of `buffer` at this index.
     at: usize,
@@ -362,6 +361,13 @@ impl Output {
         // Exactly the payloads above this length are not in `buffer`.
         let copied = if payload_len <= COPY_UP_TO as u64 { payload_len as usize } else { 0 };
         at + 2 + extended + masking_key + copied
+    }
+}
+
+/// Octets are the application's, or another connection's from before: never printed.
+impl fmt::Debug for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Output").field("queued", &self.len()).finish_non_exhaustive()
     }
 }
 

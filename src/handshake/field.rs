@@ -8,8 +8,15 @@ use alloc::vec::Vec;
 use core::fmt;
 
 /// Fields whose names and values fit on a line of their own and do not touch the handshake itself.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub(super) struct Fields(Vec<(String, Vec<u8>)>);
+
+impl fmt::Debug for Fields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A value may be a cookie or a password: only names.
+        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
+}
 
 impl Fields {
     /// Adds a field, unless its name is one of `reserved` or begins with `sec-websocket-`.

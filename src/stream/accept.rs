@@ -3,8 +3,8 @@
 //! Only for transports whose request nobody has read. Behind an HTTP server use [`handshake`](crate::handshake) on the
 //! headers that it has parsed, and [`WebSocket::server`] with what it read behind them.
 
-use std::io;
 use std::time::Duration;
+use std::{fmt, io};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -155,13 +155,19 @@ impl Acceptor {
 }
 
 /// A request that has been read and not answered: no 101 has been sent, and no socket exists until it is.
-#[derive(Debug)]
 pub struct Incoming<S> {
     io: S,
     /// The head, and what came behind it.
     buffer: Vec<u8>,
     head_len: usize,
     acceptor: Acceptor,
+}
+
+/// Headers may hold credentials: only the length is printed.
+impl<S> fmt::Debug for Incoming<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Incoming").field("head_len", &self.head_len).finish_non_exhaustive()
+    }
 }
 
 impl<S> Incoming<S> {

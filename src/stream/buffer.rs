@@ -1,7 +1,7 @@
 //! Read and write buffers: lent by a pool of the thread's, so that an idle connection owns none.
 
 use std::cell::RefCell;
-use std::mem;
+use std::{fmt, mem};
 
 /// The size of a pooled buffer. From here on larger reads are no faster.
 pub(super) const BUFFER_LEN: usize = 256 << 10;
@@ -36,13 +36,20 @@ pub(super) fn give(buffer: Vec<u8>) {
 ///
 /// The buffer is a pooled one while the transport gives something, and exactly as large as what is left, mostly
 /// nothing, while it does not.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Input {
     buffer: Vec<u8>,
     start: usize,
     end: usize,
     /// Where the input began at the last call of `receive`: locations are counted from here.
     lent_from: usize,
+}
+
+/// Octets are a peer's, or another connection's from before: never printed.
+impl fmt::Debug for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Input").field("unconsumed", &(self.end - self.start)).finish_non_exhaustive()
+    }
 }
 
 impl Input {

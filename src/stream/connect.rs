@@ -1,11 +1,11 @@
 //! The client's opening handshake over a raw transport, and how to get one: RFC 6455 §4.1.
 
 use std::future::Future;
-use std::io;
 use std::net::Ipv6Addr;
 #[cfg(feature = "rustls")]
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fmt, io};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, lookup_host};
@@ -65,11 +65,18 @@ pub struct Connector {
 }
 
 /// An HTTP proxy that is asked for a tunnel.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 struct Proxy {
     host: String,
     port: u16,
     authorization: Option<String>,
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Credentials are no matter for a log.
+        f.debug_struct("Proxy").field("host", &self.host).field("port", &self.port).finish_non_exhaustive()
+    }
 }
 
 impl Default for Connector {

@@ -88,6 +88,11 @@ use transport::{Progress, ReadAhead, Transport};
 /// [`flush`](Self::flush). So a loop that receives and feeds writes once per burst and leaves nothing behind. A task
 /// that never receives must flush.
 ///
+/// # Runtime
+///
+/// The deadlines of the closing handshake need tokio's timer: a runtime that is built by hand needs `enable_time`, or the
+/// first close panics.
+///
 /// # Dropping
 ///
 /// Dropping a WebSocket does no I/O: what was fed and not flushed is lost, and the peer sees the transport end without

@@ -18,6 +18,7 @@ use super::transport::{Progress, Transport};
 use super::{WebSocket, start_close};
 use crate::close_code::CloseCode;
 use crate::connection::{CloseReport, Encoder, EventKind, Message, Outbox};
+use crate::handshake::Negotiated;
 use crate::role::Role;
 
 pub(super) type State<S> = Shared<ReceiveSide, Encoder, OutputSide<S>>;
@@ -47,6 +48,7 @@ impl<S> Output for OutputSide<S> {
 /// anything: a server sends 1001, a client an empty Close. The senders drive it on.
 pub struct Receiver<S> {
     state: Arc<State<S>>,
+    negotiated: Negotiated,
     failure_yielded: bool,
 }
 
@@ -56,10 +58,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// Pings are answered, and the closing handshake goes on, whichever half is polled. The unsplit socket is faster:
     /// split only when messages are sent that do not answer one just received.
     pub fn split(self) -> (Receiver<S>, Sender<S>) {
-        let Self { receive, encoder, outbox, transport, failure_yielded, .. } = self;
+        let Self { receive, encoder, outbox, transport, negotiated, failure_yielded } = self;
         let output = OutputSide { role: outbox.role(), outbox, transport };
         let state = Arc::new(Shared::new(receive, encoder, output));
-        (Receiver { state: Arc::clone(&state), failure_yielded }, Sender { state })
+        (Receiver { state: Arc::clone(&state), negotiated, failure_yielded }, Sender { state })
     }
 }
 
@@ -129,6 +131,12 @@ impl<S> Receiver<S> {
     #[must_use]
     pub fn close_report(&self) -> Option<CloseReport> {
         self.state.lock_output().outbox.closing.report()
+    }
+
+    /// The subprotocol in use, or `None` when the ends agreed on none.
+    #[must_use]
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.negotiated.subprotocol()
     }
 
     /// Another handle that sends.

@@ -1,4 +1,5 @@
 //! What this thread allocates, for test binaries whose allocator is [`Counting`].
+#![allow(dead_code, reason = "each test file uses its part")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -23,6 +24,13 @@ pub(crate) fn allocated_by<T>(run: impl FnOnce() -> T) -> (usize, T) {
     let before = COUNTERS.get().allocated;
     let result = run();
     (COUNTERS.get().allocated - before, result)
+}
+
+/// How many octets more than now are in use when `run` has come to its end; fewer are none.
+pub(crate) fn held_by<T>(run: impl FnOnce() -> T) -> (usize, T) {
+    let before = COUNTERS.get().live;
+    let result = run();
+    (usize::try_from(COUNTERS.get().live - before).unwrap_or(0), result)
 }
 
 /// How many octets more than now `run` has in use at any one time.
