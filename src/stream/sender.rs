@@ -101,7 +101,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
     /// Closes the connection: sends Close behind what is queued, and waits until the connection has ended. `None` and
     /// `""` send an empty Close frame.
     ///
-    /// Messages that still arrive belong to the [`Receiver`], which has to be polled for the peer's Close behind them to
+    /// Messages that still arrive belong to the [`Receiver`](super::Receiver), which has to be polled for the peer's Close behind them to
     /// be seen. If it was dropped they are thrown away, and counted in the report.
     ///
     /// # Errors
@@ -273,7 +273,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
 }
 
 impl<S> Sender<S> {
-    /// Begins the closing handshake without waiting: see [`WebSocket::start_close`].
+    /// Begins the closing handshake without waiting: see [`WebSocket::start_close`](super::WebSocket::start_close).
     ///
     /// # Errors
     ///
