@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::{fmt, io};
 
-use crate::error::{ProtocolError, SendError};
+use crate::error::{Failure, ProtocolError, SendError};
 use crate::handshake::{HandshakeError, InvalidUri, ReceivedResponse, Refusal};
 
 /// Why a call on a WebSocket did not do what it was asked.
@@ -26,6 +26,20 @@ pub enum Error {
     Send(SendError),
     /// A blocking transport was not ready, or its own timeout has passed. Nothing is lost: call again.
     WouldBlock,
+}
+
+impl Error {
+    /// The failure as the caller sees it, with the error of the transport that belongs to it.
+    pub(crate) fn of(failure: Failure, io: Option<&Arc<io::Error>>) -> Self {
+        match failure {
+            Failure::Protocol(error) => Self::Protocol(error),
+            Failure::EndOfStream => Self::EndOfStream,
+            Failure::CloseTimeout => Self::CloseTimeout,
+            Failure::Transport => {
+                Self::Io(io.cloned().unwrap_or_else(|| Arc::new(io::ErrorKind::ConnectionAborted.into())))
+            }
+        }
+    }
 }
 
 impl fmt::Display for Error {

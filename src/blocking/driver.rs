@@ -90,14 +90,7 @@ impl<S> Driver<S> {
 
     /// The failure as the caller sees it, with the I/O error that belongs to it.
     pub(super) fn error(&self, failure: Failure) -> Error {
-        match failure {
-            Failure::Protocol(error) => Error::Protocol(error),
-            Failure::EndOfStream => Error::EndOfStream,
-            Failure::CloseTimeout => Error::CloseTimeout,
-            Failure::Transport => Error::Io(
-                self.error.clone().unwrap_or_else(|| Arc::new(io::ErrorKind::ConnectionAborted.into())),
-            ),
-        }
+        Error::of(failure, self.error.as_ref())
     }
 }
 

@@ -8,6 +8,7 @@ use crate::connection::{
     self, Connection, Encoder, Event, Located, Message, MessageKind, Outbox, OutgoingMessage, ReceivePath,
 };
 use crate::error::SendError;
+use crate::frame::CloseFrame;
 
 /// A message lent from where it was read: look at it, or take it.
 pub struct MessageRef<'a> {
@@ -113,7 +114,7 @@ impl Outgoing<'_> {
     ///
     /// Nothing has been queued: see [`SendError`].
     pub fn start_close(&mut self, code: impl Into<Option<CloseCode>>, reason: &str) -> Result<(), SendError> {
-        self.outbox.close(&super::close_frame(code.into(), reason)?)
+        self.outbox.close(&CloseFrame::requested(code.into(), reason)?)
     }
 
     /// How many octets are queued, frame headers included.

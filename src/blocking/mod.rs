@@ -170,7 +170,7 @@ impl<S> WebSocket<S> {
     ///
     /// [`Error::Send`] if the reason is above 123 octets or has no code, or a Close has been sent before.
     pub fn start_close(&mut self, code: impl Into<Option<CloseCode>>, reason: &str) -> Result<(), Error> {
-        Ok(self.connection.close(&close_frame(code.into(), reason)?)?)
+        Ok(self.connection.close(&CloseFrame::requested(code.into(), reason)?)?)
     }
 
     /// Queues a Ping with up to 125 octets of payload. Its Pong comes as an event of
@@ -357,14 +357,5 @@ impl<S: Transport> WebSocket<S> {
             None | Some(Err(Error::WouldBlock)) => Ok(()),
             Some(flushed) => flushed,
         }
-    }
-}
-
-/// A Close frame as callers ask for it.
-fn close_frame(code: Option<CloseCode>, reason: &str) -> Result<CloseFrame<'_>, SendError> {
-    match code {
-        Some(code) => CloseFrame::new(code, reason).map_err(|_| SendError::ReasonTooLong),
-        None if reason.is_empty() => Ok(CloseFrame::EMPTY),
-        None => Err(SendError::ReasonWithoutCode),
     }
 }

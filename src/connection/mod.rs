@@ -334,8 +334,7 @@ impl Connection {
     }
 
     /// Text is validated as it arrives and then viewed without a second pass, which is sound only as long as nobody
-    /// changes it. At this face safe code could: the input is the caller's, a destination can be overwritten, a
-    /// location can be stale. So it is looked at again here; the layers of this crate go past it.
+    /// changes it. At this face safe code could: the input is the caller's, and a location can be stale. So it is looked at again here; the layers of this crate go past it.
     fn assert_text_unchanged(&self, located: Located, input: &[u8]) {
         if located.message_kind() == Some(MessageKind::Text) {
             let text = self.receive.payload(located, input);
@@ -368,21 +367,16 @@ fn receive(receive: &mut ReceivePath, outbox: &mut Outbox, input: &mut [u8]) -> 
 #[inline]
 pub(crate) fn react(receive: &mut ReceivePath, outbox: &mut Outbox, located: Located, input: &[u8]) {
     let EventKind::Control(opcode) = located.kind else { return };
-    let payload = receive.payload(located, input);
     match opcode {
         ControlOpcode::Ping => {
-            // Copied, since it is for the parse state to say whether the answer is owed.
-            let mut pong = [0; MAX_CONTROL_PAYLOAD_LEN];
-            let pong = &mut pong[..payload.len()];
-            pong.copy_from_slice(payload);
             if receive.owes_pong() {
-                outbox.answer_ping(pong);
+                outbox.answer_ping(receive.payload(located, input));
             }
         }
         ControlOpcode::Pong => {}
         ControlOpcode::Close => {
             // The receive path has decoded it once, to judge it.
-            if let Ok(close) = CloseFrame::decode(payload) {
+            if let Ok(close) = CloseFrame::decode(receive.payload(located, input)) {
                 outbox.close_received(&close);
             }
         }

@@ -5,6 +5,8 @@ use core::fmt;
 use super::MAX_CONTROL_PAYLOAD_LEN;
 use crate::close_code::CloseCode;
 use crate::error::ProtocolError;
+#[cfg(feature = "std")]
+use crate::error::SendError;
 use crate::simd;
 use crate::utf8;
 
@@ -45,6 +47,16 @@ impl<'a> CloseFrame<'a> {
             return Err(ReasonTooLong);
         }
         Ok(Self { code: Some(code), reason })
+    }
+
+    /// A Close frame as callers of the upper layers ask for it: a reason needs a code.
+    #[cfg(feature = "std")]
+    pub(crate) fn requested(code: Option<CloseCode>, reason: &'a str) -> Result<Self, SendError> {
+        match code {
+            Some(code) => Self::new(code, reason).map_err(|_| SendError::ReasonTooLong),
+            None if reason.is_empty() => Ok(Self::EMPTY),
+            None => Err(SendError::ReasonWithoutCode),
+        }
     }
 
     /// A Close frame with a status code and no reason.

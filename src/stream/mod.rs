@@ -462,10 +462,5 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
 
 /// Queues a Close frame.
 fn start_close(outbox: &mut Outbox, code: Option<CloseCode>, reason: &str) -> Result<(), SendError> {
-    let close = match code {
-        Some(code) => CloseFrame::new(code, reason).map_err(|_| SendError::ReasonTooLong)?,
-        None if reason.is_empty() => CloseFrame::EMPTY,
-        None => return Err(SendError::ReasonWithoutCode),
-    };
-    outbox.close(&close)
+    outbox.close(&CloseFrame::requested(code, reason)?)
 }
