@@ -70,6 +70,7 @@
 //! |---|---|---|
 //! | `tokio` | yes | [`stream`]: WebSockets over tokio, [`stream::accept`], [`stream::connect`] |
 //! | `std` | yes | masking-keys from the operating system, heads of HTTP messages as octets, `blocking` |
+//! | `deflate` | no | `deflate`: permessage-deflate (RFC 7692), for who asks for it |
 //! | `http` | no | [`handshake::Headers`] for `http::HeaderMap`, plans as `http::Response` |
 //! | `hyper` | no | `stream::hyper`: upgrades of requests that a hyper 1 server has read |
 //! | `rustls` | no | `wss://` for [`stream::connect`] |
@@ -89,6 +90,8 @@ pub mod blocking;
 mod close_code;
 mod config;
 pub mod connection;
+#[cfg(feature = "deflate")]
+pub mod deflate;
 mod error;
 pub mod frame;
 pub mod handshake;
