@@ -45,6 +45,11 @@ pub enum ProtocolError {
     MessageTooBig,
     /// More empty fragments in a row than [`Limits::max_empty_fragments`](crate::Limits::max_empty_fragments).
     TooManyEmptyFragments,
+    /// A compressed message that is not DEFLATE, refers to before the window, was cut, or has the octets that are to be
+    /// left out.
+    InvalidCompressedData,
+    /// A compressed message made of so many final blocks that they are no way to compress.
+    TooManyFinalBlocks,
 }
 
 impl ProtocolError {
@@ -64,13 +69,25 @@ impl ProtocolError {
             | Self::LengthTopBit
             | Self::HalfCloseCode
             | Self::InvalidCloseCode(_) => CloseCode::PROTOCOL_ERROR,
-            Self::InvalidCloseReason | Self::InvalidUtf8 => CloseCode::INVALID_PAYLOAD,
-            Self::TooManyEmptyFragments => CloseCode::POLICY_VIOLATION,
+            // RFC 7692 names no code for data that cannot be decompressed.
+            Self::InvalidCloseReason | Self::InvalidUtf8 | Self::InvalidCompressedData => {
+                CloseCode::INVALID_PAYLOAD
+            }
+            Self::TooManyEmptyFragments | Self::TooManyFinalBlocks => CloseCode::POLICY_VIOLATION,
             Self::FrameTooBig | Self::MessageTooBig => CloseCode::MESSAGE_TOO_BIG,
         }
     }
 
-    /// The section of RFC 6455 with the rule that was broken.
+    /// The number of the RFC with the rule that was broken.
+    #[must_use]
+    pub const fn rfc(self) -> u16 {
+        match self {
+            Self::InvalidCompressedData | Self::TooManyFinalBlocks => 7692,
+            _ => 6455,
+        }
+    }
+
+    /// The section of that [`rfc`](Self::rfc).
     #[must_use]
     pub const fn section(self) -> &'static str {
         match self {
@@ -84,6 +101,7 @@ impl ProtocolError {
             Self::InvalidCloseCode(_) => "7.4",
             Self::InvalidCloseReason | Self::InvalidUtf8 => "8.1",
             Self::FrameTooBig | Self::MessageTooBig | Self::TooManyEmptyFragments => "10.4",
+            Self::InvalidCompressedData | Self::TooManyFinalBlocks => "7.2.2",
         }
     }
 }
@@ -108,8 +126,10 @@ impl fmt::Display for ProtocolError {
             Self::FrameTooBig => f.write_str("frame above the size limit"),
             Self::MessageTooBig => f.write_str("message above the size limit"),
             Self::TooManyEmptyFragments => f.write_str("too many empty fragments in a row"),
+            Self::InvalidCompressedData => f.write_str("compressed message that cannot be decompressed"),
+            Self::TooManyFinalBlocks => f.write_str("compressed message with too many final blocks"),
         }?;
-        write!(f, " (RFC 6455 section {})", self.section())
+        write!(f, " (RFC {} section {})", self.rfc(), self.section())
     }
 }
 

@@ -9,6 +9,8 @@ use bytes::Bytes;
 use crate::close_code::CloseCode;
 #[cfg(feature = "tokio")]
 use crate::config::COPY_UP_TO;
+#[cfg(feature = "deflate")]
+use crate::deflate::Compression;
 use crate::error::Failure;
 use crate::frame::{CloseFrame, ControlOpcode};
 use crate::utf8::Utf8Bytes;
@@ -118,6 +120,8 @@ impl From<Vec<u8>> for Message {
 pub struct OutgoingMessage<'a> {
     pub(crate) kind: MessageKind,
     pub(crate) payload: Payload<'a>,
+    #[cfg(feature = "deflate")]
+    pub(crate) compression: Compression,
 }
 
 #[derive(Debug, Clone)]
@@ -126,12 +130,46 @@ pub(crate) enum Payload<'a> {
     Shared(Bytes),
 }
 
+impl Payload<'_> {
+    #[inline]
+    pub(crate) fn octets(&self) -> &[u8] {
+        match self {
+            Self::Borrowed(payload) => payload,
+            Self::Shared(payload) => payload,
+        }
+    }
+}
+
 impl<'a> OutgoingMessage<'a> {
     /// INVARIANT: the payload of a text message is UTF-8.
-    #[cfg(feature = "std")]
     #[inline]
     pub(crate) fn borrowed(kind: MessageKind, payload: &'a [u8]) -> Self {
-        Self { kind, payload: Payload::Borrowed(payload) }
+        Self::new(kind, Payload::Borrowed(payload))
+    }
+
+    #[inline]
+    fn new(kind: MessageKind, payload: Payload<'a>) -> Self {
+        Self {
+            kind,
+            payload,
+            #[cfg(feature = "deflate")]
+            compression: Compression::Auto,
+        }
+    }
+
+    /// Asks for compression, or refuses it, on a connection that has agreed on it. Default: [`Compression::Auto`].
+    ///
+    /// ```
+    /// use sansocket::connection::OutgoingMessage;
+    /// use sansocket::deflate::Compression;
+    ///
+    /// let token = OutgoingMessage::from("secret").compression(Compression::Never);
+    /// # let _ = token;
+    /// ```
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn compression(self, compression: Compression) -> Self {
+        Self { compression, ..self }
     }
 
     /// With a large borrowed payload copied, so that it can be queued as it is.
@@ -154,7 +192,7 @@ impl<'a> OutgoingMessage<'a> {
 
 impl<'a> From<&'a str> for OutgoingMessage<'a> {
     fn from(text: &'a str) -> Self {
-        Self { kind: MessageKind::Text, payload: Payload::Borrowed(text.as_bytes()) }
+        Self::borrowed(MessageKind::Text, text.as_bytes())
     }
 }
 
@@ -166,7 +204,7 @@ impl<'a> From<&'a String> for OutgoingMessage<'a> {
 
 impl<'a> From<&'a [u8]> for OutgoingMessage<'a> {
     fn from(payload: &'a [u8]) -> Self {
-        Self { kind: MessageKind::Binary, payload: Payload::Borrowed(payload) }
+        Self::borrowed(MessageKind::Binary, payload)
     }
 }
 
@@ -184,7 +222,7 @@ impl<'a> From<&'a Vec<u8>> for OutgoingMessage<'a> {
 
 impl From<Message> for OutgoingMessage<'_> {
     fn from(message: Message) -> Self {
-        Self { kind: message.kind(), payload: Payload::Shared(message.into_payload()) }
+        Self::new(message.kind(), Payload::Shared(message.into_payload()))
     }
 }
 
@@ -267,6 +305,9 @@ pub(crate) enum Place {
     Input { start: usize, end: usize },
     /// Assembled from fragments or pieces.
     Assembled,
+    /// Decompressed.
+    #[cfg(feature = "deflate")]
+    Inflated,
     /// In the buffer for control frames that came in pieces.
     Control,
 }

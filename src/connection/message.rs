@@ -7,6 +7,8 @@ use bytes::Bytes;
 
 use super::event::MessageKind;
 use crate::config::{COPY_UP_TO, Limits};
+#[cfg(feature = "deflate")]
+use crate::deflate::{Decompressor, Inflated};
 use crate::error::ProtocolError;
 use crate::frame::MaskingKey;
 use crate::utf8::Utf8Validator;
@@ -106,6 +108,22 @@ impl Assembly {
         if self.kind == MessageKind::Text {
             self.text.push(added).map_err(|_| ProtocolError::InvalidUtf8)?;
         }
+        self.judged = self.payload.len();
+        Ok(())
+    }
+
+    /// Takes the next octets of a compressed payload, unmasked. The message gets at most `max_len` octets long.
+    #[cfg(feature = "deflate")]
+    pub(super) fn inflate(
+        &mut self,
+        decompressor: &mut Decompressor,
+        octets: &[u8],
+        last: bool,
+        max_len: usize,
+    ) -> Result<(), ProtocolError> {
+        let text = (self.kind == MessageKind::Text).then_some(&mut self.text);
+        let mut inflated = Inflated { payload: &mut self.payload, text, max_len };
+        decompressor.take(octets, last, &mut inflated)?;
         self.judged = self.payload.len();
         Ok(())
     }

@@ -48,6 +48,8 @@ mod timers;
 use alloc::vec::Vec;
 
 use crate::config::Config;
+#[cfg(feature = "deflate")]
+use crate::deflate::Agreement;
 use crate::error::{Failure, SendError};
 use crate::frame::{CloseFrame, ControlOpcode, MAX_CONTROL_PAYLOAD_LEN};
 use crate::role::Role;
@@ -92,6 +94,17 @@ impl Connection {
     #[must_use]
     pub fn client(config: &Config, keys: KeySource) -> Self {
         Self::new(Role::Client, config, keys)
+    }
+
+    /// With messages compressed as the opening handshake has agreed (RFC 7692). To be called before anything is received
+    /// or sent.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn with_deflate(mut self, agreement: &Agreement) -> Self {
+        let role = self.role();
+        self.receive.set_deflate(agreement, role);
+        self.encoder.set_deflate(agreement, role);
+        self
     }
 
     fn new(role: Role, config: &Config, keys: KeySource) -> Self {
@@ -179,11 +192,18 @@ impl Connection {
 
     /// Queues a piece of a message. Until the last one no other message can be sent; control frames can.
     ///
+    /// Where messages may be compressed, the first piece decides whether this one is, and each piece is compressed up to
+    /// a flush.
+    ///
     /// # Errors
     ///
     /// Nothing has been queued: see [`SendError`].
-    pub fn send_fragment(&mut self, fragment: Fragment<'_>, fin: Fin) -> Result<(), SendError> {
-        self.encoder.send_fragment(fragment, fin, &mut self.outbox)
+    pub fn send_fragment<'a>(
+        &mut self,
+        fragment: impl Into<OutgoingMessage<'a>>,
+        fin: Fin,
+    ) -> Result<(), SendError> {
+        self.encoder.send_fragment(fragment.into(), fin, &mut self.outbox)
     }
 
     /// Queues a Ping with up to 125 octets of payload (RFC 6455 §5.5.2).

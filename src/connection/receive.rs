@@ -1,5 +1,7 @@
 //! Octets in, events out: RFC 6455 §5.2, §5.4, §5.5, §6.2.
 
+#[cfg(feature = "deflate")]
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -7,6 +9,8 @@ use bytes::Bytes;
 use super::event::{EventKind, Located, Message, MessageKind, Place, Received};
 use super::message::Assembly;
 use crate::config::Limits;
+#[cfg(feature = "deflate")]
+use crate::deflate::{Agreement, Decompressor};
 use crate::error::ProtocolError;
 use crate::frame::{
     CloseFrame, ControlOpcode, DataOpcode, Expect, FrameHeader, MAX_CONTROL_PAYLOAD_LEN, MaskingKey, Opcode,
@@ -32,6 +36,8 @@ pub(crate) struct ReceivePath {
     /// What the last call of `receive` located may still be looked at.
     located: bool,
     pub(super) ahead: Ahead,
+    #[cfg(feature = "deflate")]
+    decompressor: Option<Box<Decompressor>>,
 }
 
 /// How far the scan for Pings has come that looks past messages nobody has received yet.
@@ -70,7 +76,15 @@ impl ReceivePath {
             ended: None,
             located: false,
             ahead: Ahead::default(),
+            #[cfg(feature = "deflate")]
+            decompressor: None,
         }
+    }
+
+    #[cfg(feature = "deflate")]
+    pub(crate) fn set_deflate(&mut self, agreement: &Agreement, role: Role) {
+        self.expect.rsv = Rsv::RSV1;
+        self.decompressor = Some(Box::new(Decompressor::new(agreement, role)));
     }
 
     /// Takes octets until there is an event or the input is used up but for the beginning of a header.
@@ -126,7 +140,8 @@ impl ReceivePath {
                             self.frame = Frame::Control { opcode, missing: payload_len, key };
                         }
                         Opcode::Data(opcode) => {
-                            if whole && header.fin() && opcode != DataOpcode::Continuation {
+                            let plain = header.rsv() == Rsv::NONE;
+                            if whole && plain && header.fin() && opcode != DataOpcode::Continuation {
                                 return self.whole_message(&header, opcode, at, input);
                             }
                             self.begin_data(&header, opcode, payload_len)?;
@@ -134,7 +149,7 @@ impl ReceivePath {
                     }
                 }
                 Frame::Data { .. } => {
-                    at += self.take_data(&input[at..])?;
+                    at += self.take_data(&mut input[at..])?;
                     match self.frame {
                         Frame::Data { missing, .. } if missing > 0 => {
                             if at == input.len() {
@@ -146,7 +161,7 @@ impl ReceivePath {
                             self.expect.message_open = false;
                             self.expect.max_message_len = self.limits.message_len();
                             let kind = EventKind::Message(self.message.finish()?);
-                            let event = Some(Located { kind, place: Place::Assembled });
+                            let event = Some(Located { kind, place: self.finished_place() });
                             return Ok(Received { consumed: at, event });
                         }
                         _ => self.frame = Frame::Header,
@@ -209,6 +224,12 @@ impl ReceivePath {
             DataOpcode::Binary => self.message.begin(MessageKind::Binary),
             DataOpcode::Continuation => {}
         }
+        #[cfg(feature = "deflate")]
+        if let Some(decompressor) = &mut self.decompressor
+            && opcode != DataOpcode::Continuation
+        {
+            decompressor.begin(header.rsv() == Rsv::RSV1);
+        }
         if !header.fin() || opcode == DataOpcode::Continuation {
             self.message.count_fragment(payload_len, &self.limits)?;
         }
@@ -220,8 +241,23 @@ impl ReceivePath {
     }
 
     /// Takes what belongs to the frame: what was read to its destination, and else what the input has.
-    fn take_data(&mut self, input: &[u8]) -> Result<usize, ProtocolError> {
+    fn take_data(&mut self, input: &mut [u8]) -> Result<usize, ProtocolError> {
         let Frame::Data { fin, missing, key } = self.frame else { return Ok(0) };
+        #[cfg(feature = "deflate")]
+        if let Some(decompressor) = &mut self.decompressor
+            && decompressor.is_compressed()
+        {
+            let len = missing.min(input.len());
+            let octets = &mut input[..len];
+            if let Some(key) = key {
+                key.mask(octets);
+            }
+            let last = fin && len == missing;
+            self.message.inflate(decompressor, octets, last, self.limits.message_len())?;
+            let key = key.map(|key| key.advanced(len));
+            self.frame = Frame::Data { fin, missing: missing - len, key };
+            return Ok(len);
+        }
         let still = if fin { missing } else { missing + self.expect.max_message_len };
         let read = self.message.unjudged();
         let (taken, consumed) = if read > 0 {
@@ -237,6 +273,22 @@ impl ReceivePath {
         Ok(consumed)
     }
 
+    /// Where a message lies that is not in the input.
+    #[inline]
+    fn finished_place(&self) -> Place {
+        #[cfg(feature = "deflate")]
+        if self.is_compressed() {
+            return Place::Inflated;
+        }
+        Place::Assembled
+    }
+
+    /// Whether the message of the frame that is being received is compressed.
+    #[cfg(feature = "deflate")]
+    fn is_compressed(&self) -> bool {
+        self.decompressor.as_ref().is_some_and(|decompressor| decompressor.is_compressed())
+    }
+
     fn control_event(
         &mut self,
         opcode: ControlOpcode,
@@ -249,13 +301,19 @@ impl ReceivePath {
             CloseFrame::decode(self.payload(located, input))?;
             self.ended = Some(Ok(()));
             self.message = Assembly::default();
+            #[cfg(feature = "deflate")]
+            self.abandon_compressed();
         }
         Ok(Received { consumed, event: Some(located) })
     }
 
     /// Where a large payload is to be read to, if one is being received: the destination and how many octets it may
-    /// get. What is read there is taken at the next `receive`, before its input.
+    /// get. What is read there is taken at the next `receive`, before its input. A compressed one has no such place.
     pub(crate) fn destination(&mut self) -> Option<(&mut Vec<u8>, usize)> {
+        #[cfg(feature = "deflate")]
+        if self.is_compressed() {
+            return None;
+        }
         match (self.frame, self.missing()) {
             (Frame::Data { .. }, missing @ 1..) if self.ended.is_none() => {
                 Some(self.message.destination(missing))
@@ -279,6 +337,8 @@ impl ReceivePath {
         match located.place {
             Place::Input { start, end } => &input[start..end],
             Place::Assembled => self.message.payload(),
+            #[cfg(feature = "deflate")]
+            Place::Inflated => self.message.payload(),
             Place::Control => &self.control,
         }
     }
@@ -288,6 +348,8 @@ impl ReceivePath {
         let payload = match place {
             Place::Input { start, end } => Bytes::copy_from_slice(&input[start..end]),
             Place::Assembled => self.message.take(),
+            #[cfg(feature = "deflate")]
+            Place::Inflated => self.message.take(),
             Place::Control => Bytes::copy_from_slice(&self.control),
         };
         match kind {
@@ -394,6 +456,13 @@ impl ReceivePath {
         self.message = Assembly::default();
         self.control = Vec::new();
         self.frame = Frame::Header;
+        #[cfg(feature = "deflate")]
+        self.abandon_compressed();
+    }
+
+    #[cfg(feature = "deflate")]
+    fn abandon_compressed(&mut self) {
+        self.decompressor = None;
     }
 }
 

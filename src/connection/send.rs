@@ -1,8 +1,11 @@
 //! Messages in, octets out: fragmenting, masking, the bound on Pongs, Close: RFC 6455 §5.4, §5.5, §6.1.
 //!
-//! Two parts, so that each can stand behind a lock of its own: the encoder decides what the frames of a message are
-//! (and would compress it), the outbox puts frames in order and knows whether any may still be sent. Control frames
-//! need only the outbox.
+//! Two parts, so that each can stand behind a lock of its own: the encoder decides what the frames of a message are and
+//! compresses it, the outbox puts frames in order and knows whether any may still be sent. Control frames need only the
+//! outbox.
+
+#[cfg(feature = "deflate")]
+use alloc::boxed::Box;
 
 use super::closing::{Closing, TransportPhase};
 use super::event::{MessageKind, OutgoingMessage, Payload};
@@ -10,6 +13,8 @@ use super::keys::KeySource;
 use super::output::Output;
 use crate::close_code::CloseCode;
 use crate::config::{Config, PONGS_IN_ORDER};
+#[cfg(feature = "deflate")]
+use crate::deflate::{Agreement, Compressed, Compressor, Part};
 use crate::error::{Failure, ProtocolError, SendError};
 use crate::frame::{
     CloseFrame, ControlOpcode, DataOpcode, FrameHeader, MAX_CONTROL_PAYLOAD_LEN, MaskingKey, Rsv,
@@ -25,6 +30,15 @@ pub enum Fragment<'a> {
     Binary(&'a [u8]),
 }
 
+impl<'a> From<Fragment<'a>> for OutgoingMessage<'a> {
+    fn from(fragment: Fragment<'a>) -> Self {
+        match fragment {
+            Fragment::Text(text) => text.into(),
+            Fragment::Binary(payload) => payload.into(),
+        }
+    }
+}
+
 /// Whether more of a message follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fin {
@@ -38,8 +52,26 @@ pub enum Fin {
 #[derive(Debug)]
 pub(crate) struct Encoder {
     fragment_len: Option<usize>,
-    /// The caller sends a message of this kind in fragments, and has not finished it.
-    open: Option<MessageKind>,
+    /// The caller sends a message in fragments, and has not finished it.
+    open: Option<Open>,
+    #[cfg(feature = "deflate")]
+    compressor: Option<Box<Compressor>>,
+}
+
+/// A message that the caller sends in fragments.
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    kind: MessageKind,
+    #[cfg(feature = "deflate")]
+    compressed: bool,
+}
+
+/// A message as its frames will carry it. Nothing depends on it until it is queued.
+#[derive(Debug)]
+pub(crate) struct Prepared<'a> {
+    message: OutgoingMessage<'a>,
+    #[cfg(feature = "deflate")]
+    compressed: Option<(Compressed, Part)>,
 }
 
 /// Frames in order, and whether any may still be sent.
@@ -56,7 +88,27 @@ pub(crate) struct Outbox {
 
 impl Encoder {
     pub(crate) fn new(config: &Config) -> Self {
-        Self { fragment_len: config.fragment_len.map(|len| len.max(1)), open: None }
+        Self {
+            fragment_len: config.fragment_len.map(|len| len.max(1)),
+            open: None,
+            #[cfg(feature = "deflate")]
+            compressor: None,
+        }
+    }
+
+    #[cfg(feature = "deflate")]
+    pub(crate) fn set_deflate(&mut self, agreement: &Agreement, role: Role) {
+        self.compressor = Compressor::new(agreement, role).map(Box::new);
+    }
+
+    /// Whether preparing a message may take long.
+    #[cfg(feature = "tokio")]
+    #[inline]
+    pub(crate) fn compresses(&self) -> bool {
+        #[cfg(feature = "deflate")]
+        return self.compressor.is_some();
+        #[cfg(not(feature = "deflate"))]
+        return false;
     }
 
     /// Queues a whole message, or nothing.
@@ -67,37 +119,119 @@ impl Encoder {
         outbox: &mut Outbox,
     ) -> Result<(), SendError> {
         outbox.may_queue()?;
+        let prepared = self.prepare(message)?;
+        self.push(prepared, outbox);
+        Ok(())
+    }
+
+    /// Does what takes long, if anything does. The message has to be queued before the next one is prepared, or
+    /// not at all: then it leaves no trace (RFC 7692 §7.2.1).
+    #[inline]
+    pub(crate) fn prepare<'a>(&mut self, message: OutgoingMessage<'a>) -> Result<Prepared<'a>, SendError> {
         // RFC 6455 §5.4: fragments of one message are not interleaved with another.
         if self.open.is_some() {
             return Err(SendError::MessageOpen);
         }
-        let opcode = first_opcode(message.kind);
-        match self.fragment_len {
-            None => outbox.push_data(true, opcode, message.payload),
-            Some(fragment_len) => push_fragments(outbox, opcode, message.payload, fragment_len),
-        }
+        Ok(Prepared {
+            #[cfg(feature = "deflate")]
+            compressed: self.compressor.as_mut().and_then(|compressor| {
+                let payload = message.payload.octets();
+                let is_text = message.kind == MessageKind::Text;
+                let part = compressor.judge(payload.len(), is_text, message.compression)?;
+                Some((compressor.compress(payload, is_text, part)?, part))
+            }),
+            message,
+        })
+    }
+
+    /// Queues what was prepared, or nothing. There was room when its turn came.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn queue(&mut self, prepared: Prepared<'_>, outbox: &mut Outbox) -> Result<(), SendError> {
+        outbox.may_send()?;
+        self.push(prepared, outbox);
         Ok(())
     }
 
+    #[inline]
+    fn push(&mut self, prepared: Prepared<'_>, outbox: &mut Outbox) {
+        let opcode = first_opcode(prepared.message.kind);
+        #[cfg(feature = "deflate")]
+        if let Some((compressed, part)) = prepared.compressed {
+            // RFC 7692 §6.1: fragments are made of the compressed payload.
+            self.push_payload(Rsv::RSV1, opcode, Payload::Borrowed(compressed.payload()), outbox);
+            if let Some(compressor) = &mut self.compressor {
+                compressor.commit(compressed, prepared.message.payload.octets(), part);
+            }
+            return;
+        }
+        self.push_payload(Rsv::NONE, opcode, prepared.message.payload, outbox);
+    }
+
+    #[inline]
+    fn push_payload(&self, rsv: Rsv, opcode: DataOpcode, payload: Payload<'_>, outbox: &mut Outbox) {
+        match self.fragment_len {
+            None => outbox.push_data(true, rsv, opcode, payload),
+            Some(fragment_len) => push_fragments(outbox, rsv, opcode, payload, fragment_len),
+        }
+    }
+
+    /// Queues a piece of a message, or nothing. Whether the message is compressed is decided with its first piece.
     pub(crate) fn send_fragment(
         &mut self,
-        fragment: Fragment<'_>,
+        fragment: OutgoingMessage<'_>,
         fin: Fin,
         outbox: &mut Outbox,
     ) -> Result<(), SendError> {
         outbox.may_queue()?;
-        let (kind, payload) = match fragment {
-            Fragment::Text(text) => (MessageKind::Text, text.as_bytes()),
-            Fragment::Binary(payload) => (MessageKind::Binary, payload),
-        };
+        let kind = fragment.kind;
         let opcode = match self.open {
             None => first_opcode(kind),
-            Some(open) if open == kind => DataOpcode::Continuation,
+            Some(open) if open.kind == kind => DataOpcode::Continuation,
             Some(_) => return Err(SendError::WrongFragmentKind),
         };
-        outbox.push_data(fin == Fin::Last, opcode, Payload::Borrowed(payload));
-        self.open = (fin == Fin::More).then_some(kind);
+        #[cfg(feature = "deflate")]
+        let compressed = self.push_compressed(&fragment, fin, opcode, outbox);
+        #[cfg(not(feature = "deflate"))]
+        let compressed = false;
+        if !compressed {
+            outbox.push_data(fin == Fin::Last, Rsv::NONE, opcode, fragment.payload);
+        }
+        self.open = (fin == Fin::More).then_some(Open {
+            kind,
+            #[cfg(feature = "deflate")]
+            compressed,
+        });
         Ok(())
+    }
+
+    /// Queues a piece of a compressed message; `false` if the message is not compressed.
+    #[cfg(feature = "deflate")]
+    fn push_compressed(
+        &mut self,
+        fragment: &OutgoingMessage<'_>,
+        fin: Fin,
+        opcode: DataOpcode,
+        outbox: &mut Outbox,
+    ) -> bool {
+        let (payload, is_text) = (fragment.payload.octets(), fragment.kind == MessageKind::Text);
+        let compressed = self.compressor.as_mut().and_then(|compressor| {
+            let part = match (self.open, fin) {
+                (None, Fin::Last) => compressor.judge(payload.len(), is_text, fragment.compression)?,
+                (None, Fin::More) if !compressor.judge_fragments(is_text, fragment.compression) => {
+                    return None;
+                }
+                (Some(Open { compressed: false, .. }), _) => return None,
+                (_, Fin::More) => Part::Fragment,
+                (Some(_), Fin::Last) => Part::LastFragment,
+            };
+            let compressed = compressor.compress(payload, is_text, part)?;
+            // RFC 7692 §6.1: RSV1 belongs to the first frame.
+            let rsv = if self.open.is_none() { Rsv::RSV1 } else { Rsv::NONE };
+            outbox.push_data(fin == Fin::Last, rsv, opcode, Payload::Borrowed(compressed.payload()));
+            compressor.commit(compressed, payload, part);
+            Some(())
+        });
+        compressed.is_some()
     }
 }
 
@@ -227,7 +361,7 @@ impl Outbox {
     }
 
     #[inline]
-    fn may_send(&self) -> Result<(), SendError> {
+    pub(crate) fn may_send(&self) -> Result<(), SendError> {
         self.closing.may_send()?;
         if self.write_failed { Err(SendError::Closed) } else { Ok(()) }
     }
@@ -247,14 +381,11 @@ impl Outbox {
     }
 
     #[inline]
-    fn push_data(&mut self, fin: bool, opcode: DataOpcode, payload: Payload<'_>) {
+    fn push_data(&mut self, fin: bool, rsv: Rsv, opcode: DataOpcode, payload: Payload<'_>) {
         let key = self.next_key();
-        let len = match &payload {
-            Payload::Borrowed(payload) => payload.len(),
-            Payload::Shared(payload) => payload.len(),
-        };
+        let len = payload.octets().len();
         // INVARIANT: no slice is longer than `isize::MAX`.
-        let header = FrameHeader::data(fin, Rsv::NONE, opcode, key, len as u64)
+        let header = FrameHeader::data(fin, rsv, opcode, key, len as u64)
             .expect("the payload is in memory, so its length is below 2^63");
         match payload {
             Payload::Borrowed(payload) => self.output.push_borrowed(&header, payload),
@@ -292,15 +423,20 @@ fn first_opcode(kind: MessageKind) -> DataOpcode {
     }
 }
 
-/// RFC 6455 §5.4: the first fragment has the opcode, the last one FIN.
-fn push_fragments(outbox: &mut Outbox, opcode: DataOpcode, payload: Payload<'_>, fragment_len: usize) {
-    let mut opcode = opcode;
+/// RFC 6455 §5.4: the first fragment has the opcode and the reserved bits, the last one FIN.
+fn push_fragments(
+    outbox: &mut Outbox,
+    mut rsv: Rsv,
+    mut opcode: DataOpcode,
+    payload: Payload<'_>,
+    fragment_len: usize,
+) {
     let mut rest = payload;
     while let Some(fragment) = rest.split_front(fragment_len) {
-        outbox.push_data(false, opcode, fragment);
-        opcode = DataOpcode::Continuation;
+        outbox.push_data(false, rsv, opcode, fragment);
+        (rsv, opcode) = (Rsv::NONE, DataOpcode::Continuation);
     }
-    outbox.push_data(true, opcode, rest);
+    outbox.push_data(true, rsv, opcode, rest);
 }
 
 impl Payload<'_> {

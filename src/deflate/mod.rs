@@ -4,7 +4,13 @@
 //! connection takes it from there.
 
 mod agreement;
+mod compress;
 mod config;
+mod inflate;
+mod pool;
+mod window;
 
 pub use agreement::{Agreement, Direction};
+pub(crate) use compress::{Compressed, Compressor, Part};
 pub use config::{Compression, DeflateConfig, States};
+pub(crate) use inflate::{Decompressor, Inflated};

@@ -160,9 +160,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
         let mut encoder = self.state.lock_encode();
         let mut output = ready!(self.poll_room(cx, place, &wakeups))?;
         if let Some(message) = message.take() {
-            let OutputSide { outbox, transport, .. } = &mut *output;
-            transport::prepare_output(outbox);
-            encoder.send(message, outbox).map_err(|error| transport.refused(error, outbox))?;
+            let queued = if encoder.compresses() {
+                output.outbox.may_send().map_err(|error| output.transport.refused(error, &output.outbox))?;
+                // Pongs and Close need only the output, and do not wait for a large message to be compressed.
+                drop(output);
+                let prepared = encoder.prepare(message);
+                output = self.state.lock_output_by(Party::Passer, &wakeups);
+                transport::prepare_output(&mut output.outbox);
+                prepared.and_then(|prepared| encoder.queue(prepared, &mut output.outbox))
+            } else {
+                transport::prepare_output(&mut output.outbox);
+                encoder.send(message, &mut output.outbox)
+            };
+            queued.map_err(|error| output.transport.refused(error, &output.outbox))?;
         }
         Poll::Ready(Ok(output.outbox.output.appended()))
     }

@@ -1,0 +1,310 @@
+//! Decompressing what the peer sends, never further than the message limit: RFC 7692 §7.2.2.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{fmt, mem};
+
+use zlib_rs::{InflateFlush, Status};
+
+use super::agreement::Agreement;
+use super::config::{MAX_WINDOW_BITS, MIN_SEND_WINDOW_BITS, States};
+use super::pool::{self, Inflater, Scratch, Stamp};
+use super::window::Window;
+use crate::error::ProtocolError;
+use crate::role::Role;
+use crate::utf8::Utf8Validator;
+
+/// The receiving side of an agreement: compressed octets in, as they arrive, and the message out.
+///
+/// A saved window cannot resume in the middle of a block, so an unfinished message owns a state. Most messages never
+/// are: up to [`HELD_LEN`] compressed octets are held back and inflated when the message is whole.
+pub(crate) struct Decompressor {
+    context_takeover: bool,
+    dedicated: bool,
+    /// Whether a state that is left as it is remembers just what the window does.
+    continues: bool,
+    /// The state, if it is this connection's own, between two messages.
+    own: Option<Inflater>,
+    /// What the next message may refer to.
+    window: Window,
+    stamp: Stamp,
+    /// The message that is being received, or was last, is compressed.
+    compressed: bool,
+    held: Vec<u8>,
+    inflating: Option<Inflating>,
+}
+
+/// Where decompressed octets go.
+pub(crate) struct Inflated<'a> {
+    /// The message so far.
+    pub(crate) payload: &'a mut Vec<u8>,
+    /// Judges the octets on the way, if they are text (RFC 6455 §8.1).
+    pub(crate) text: Option<&'a mut Utf8Validator>,
+    /// How long the message may become.
+    pub(crate) max_len: usize,
+}
+
+/// A message that is being decompressed.
+struct Inflating {
+    inflater: Inflater,
+    /// While the message waits for more.
+    _permit: Option<Permit>,
+    /// The last block said that it was the last.
+    ended: bool,
+    consumed: usize,
+    final_blocks: usize,
+}
+
+impl Decompressor {
+    pub(crate) fn new(agreement: &Agreement, role: Role) -> Self {
+        let direction = agreement.sent_by(role.peer());
+        // Some that agree to 2^8 octets use 2^9, as zlib does.
+        let window_bits = direction.max_window_bits.clamp(MIN_SEND_WINDOW_BITS, MAX_WINDOW_BITS);
+        let dedicated = agreement.config().states == States::Dedicated;
+        Self {
+            context_takeover: direction.context_takeover,
+            dedicated,
+            // A smaller window would otherwise let a peer refer further back, or not, by chance.
+            continues: window_bits == MAX_WINDOW_BITS,
+            own: None,
+            window: Window::new(window_bits),
+            stamp: Stamp::new(),
+            compressed: false,
+            held: Vec::new(),
+            inflating: None,
+        }
+    }
+
+    /// A message begins; `compressed` says whether this one is (§6: RSV1 of its first frame).
+    pub(crate) fn begin(&mut self, compressed: bool) {
+        self.compressed = compressed;
+    }
+
+    /// Whether the message that is being received, or was last, is compressed.
+    pub(crate) fn is_compressed(&self) -> bool {
+        self.compressed
+    }
+
+    /// Takes the next octets of the compressed message, unmasked; `last` says that they are the last ones.
+    ///
+    /// How they are cut makes no difference to what comes out, nor to the error.
+    pub(crate) fn take(
+        &mut self,
+        octets: &[u8],
+        last: bool,
+        inflated: &mut Inflated<'_>,
+    ) -> Result<(), ProtocolError> {
+        let begun = match self.inflating.take() {
+            Some(inflating) => Some(inflating),
+            // §7.2.2: no octet at all is not DEFLATE, but some peers send it for an empty message.
+            None if last && self.held.is_empty() && octets.is_empty() => {
+                return Ok(());
+            }
+            None => self.start(self.held.len() + octets.len(), last),
+        };
+        let Some(mut inflating) = begun else {
+            self.held.extend_from_slice(octets);
+            return Ok(());
+        };
+        inflating.inflate(&mem::take(&mut self.held), &self.window, inflated)?;
+        inflating.inflate(octets, &self.window, inflated)?;
+        if last {
+            inflating.finish()?;
+            self.finish(inflating, inflated.payload);
+        } else {
+            self.inflating = Some(inflating);
+        }
+        Ok(())
+    }
+
+    /// A state for a message of which `len` octets are there; `None` if they are to be held back.
+    fn start(&mut self, len: usize, last: bool) -> Option<Inflating> {
+        if !last && len <= HELD_LEN {
+            return None;
+        }
+        // When too many own a state already, this message waits until it is whole.
+        let permit = if last || self.dedicated { None } else { Some(Permit::obtain()?) };
+        let mut inflater = match self.own.take() {
+            Some(own) => own,
+            None if self.dedicated => Inflater::new(),
+            None => pool::take_inflater(self.stamp),
+        };
+        if inflater.stamp.take() != Some(self.stamp) {
+            inflater.prime(&[self.window.octets()]);
+        }
+        Some(Inflating { inflater, _permit: permit, ended: false, consumed: 0, final_blocks: 0 })
+    }
+
+    /// The message is whole: the next may refer to it.
+    fn finish(&mut self, inflating: Inflating, payload: &[u8]) {
+        self.stamp.advance();
+        let Inflating { mut inflater, ended, .. } = inflating;
+        if self.context_takeover {
+            self.window.push(payload);
+            inflater.stamp = (self.continues && !ended).then_some(self.stamp);
+        }
+        if self.dedicated {
+            self.own = Some(inflater);
+        } else {
+            pool::give_inflater(inflater);
+        }
+    }
+}
+
+/// The window and what is held back are the peer's: never printed.
+impl fmt::Debug for Decompressor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Decompressor")
+            .field("window", &self.window)
+            .field("compressed", &self.compressed)
+            .field("held", &self.held.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Inflating {
+    fn inflate(
+        &mut self,
+        octets: &[u8],
+        window: &Window,
+        inflated: &mut Inflated<'_>,
+    ) -> Result<(), ProtocolError> {
+        if octets.is_empty() {
+            return Ok(());
+        }
+        let mut scratch = pool::take_scratch();
+        let result = self.inflate_through(&mut scratch, octets, window, inflated);
+        pool::give_scratch(scratch);
+        result
+    }
+
+    /// In bounded steps: what comes out of one is judged before the next.
+    fn inflate_through(
+        &mut self,
+        scratch: &mut Scratch,
+        mut octets: &[u8],
+        window: &Window,
+        inflated: &mut Inflated<'_>,
+    ) -> Result<(), ProtocolError> {
+        loop {
+            if self.ended {
+                if octets.is_empty() {
+                    return Ok(());
+                }
+                self.restart(window, inflated.payload)?;
+            }
+            let room = &mut scratch.room(STEP_LEN)[..STEP_LEN.min(inflated.room())];
+            let state = &mut self.inflater.state;
+            let (begun_in, begun_out) = (state.total_in(), state.total_out());
+            let status = state.decompress(octets, room, InflateFlush::NoFlush);
+            let consumed = (state.total_in() - begun_in) as usize;
+            let produced = (state.total_out() - begun_out) as usize;
+            // What came before the error counts: else the error would depend on how the input was cut.
+            inflated.push(&room[..produced])?;
+            self.consumed += consumed;
+            octets = &octets[consumed..];
+            match status {
+                // §7.2.2: not DEFLATE, or a reference to before the window.
+                Err(_) => return Err(ProtocolError::InvalidCompressedData),
+                Ok(Status::StreamEnd) => self.ended = true,
+                Ok(_) if produced < room.len() && octets.is_empty() => return Ok(()),
+                // INVARIANT: with input and room for output there is progress.
+                Ok(_) if consumed == 0 && produced == 0 => return Err(ProtocolError::InvalidCompressedData),
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// §7.2.2: a final block ends the stream of a DEFLATE library, not the message. What follows may refer to what came
+    /// before.
+    fn restart(&mut self, window: &Window, payload: &[u8]) -> Result<(), ProtocolError> {
+        self.final_blocks += 1;
+        if self.final_blocks > FINAL_BLOCKS + self.consumed / OCTETS_PER_FINAL_BLOCK {
+            return Err(ProtocolError::TooManyFinalBlocks);
+        }
+        let recent = &payload[payload.len().saturating_sub(MAX_WINDOW_LEN)..];
+        let older = &window.octets()[window.octets().len().saturating_sub(MAX_WINDOW_LEN - recent.len())..];
+        self.inflater.prime(&[older, recent]);
+        self.ended = false;
+        Ok(())
+    }
+
+    /// §7.2.2: the octets that the sender has left out must end a block just there, with nothing in it. A message that
+    /// was cut, or that still has them, does not pass.
+    fn finish(&mut self) -> Result<(), ProtocolError> {
+        if self.ended {
+            return Ok(());
+        }
+        let state = &mut self.inflater.state;
+        let (begun_in, begun_out) = (state.total_in(), state.total_out());
+        let status = state.decompress(&TAIL_AND_MORE, &mut [0], InflateFlush::Block);
+        let consumed = state.total_in() - begun_in;
+        let produced = state.total_out() - begun_out;
+        match (status, consumed, produced) {
+            (Ok(_), 4, 0) => Ok(()),
+            _ => Err(ProtocolError::InvalidCompressedData),
+        }
+    }
+}
+
+impl Inflated<'_> {
+    /// How much may still come, and one more to notice what is too much.
+    fn room(&self) -> usize {
+        (self.max_len - self.payload.len()).saturating_add(1)
+    }
+
+    fn push(&mut self, octets: &[u8]) -> Result<(), ProtocolError> {
+        let allowed = &octets[..octets.len().min(self.max_len - self.payload.len())];
+        if let Some(text) = &mut self.text {
+            text.push(allowed).map_err(|_| ProtocolError::InvalidUtf8)?;
+        }
+        if allowed.len() < octets.len() {
+            return Err(ProtocolError::MessageTooBig);
+        }
+        let (len, capacity) = (self.payload.len(), self.payload.capacity());
+        if capacity - len < octets.len() {
+            // Doubled, so that many steps cost no more than a few copies; but never past the limit.
+            let wanted = capacity.saturating_mul(2).min(self.max_len);
+            self.payload.reserve_exact(octets.len().max(wanted.saturating_sub(len)));
+        }
+        self.payload.extend_from_slice(octets);
+        Ok(())
+    }
+}
+
+/// The right to own a state while a message waits for more: there are so many in the process.
+struct Permit;
+
+impl Permit {
+    fn obtain() -> Option<Self> {
+        OWNED_STATES
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |owned| {
+                (owned < MAX_OWNED_STATES).then_some(owned + 1)
+            })
+            .is_ok()
+            .then_some(Self)
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        OWNED_STATES.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+static OWNED_STATES: AtomicUsize = AtomicUsize::new(0);
+/// How many unfinished messages own a state, of about 48 KiB each. Others collect their compressed octets, up to the
+/// message limit, and are inflated when they are whole.
+const MAX_OWNED_STATES: usize = 1024;
+/// How many compressed octets of an unfinished message are held back before it owns a state.
+const HELD_LEN: usize = 4 << 10;
+/// How much is inflated at a time.
+const STEP_LEN: usize = 32 << 10;
+/// The octets that the sender leaves out (§7.2.1), and one that must be left over.
+const TAIL_AND_MORE: [u8; 5] = [0, 0, 0xff, 0xff, 0x55];
+/// The largest window that DEFLATE has.
+const MAX_WINDOW_LEN: usize = 1 << MAX_WINDOW_BITS;
+/// Behind each final block the state has to be primed anew, which costs as much as inflating kilobytes: a message may
+/// have so many of them …
+const FINAL_BLOCKS: usize = 1000;
+/// … and one more for so many compressed octets.
+const OCTETS_PER_FINAL_BLOCK: usize = 64;

@@ -1,0 +1,213 @@
+//! The states that compress and decompress: a few for each thread, lent for as long as a message takes.
+//!
+//! A state is large and a saved window small, so connections keep the window, and any state can be primed with it. One
+//! that still is as its connection left it need not be: a busy connection finds it again by its stamp, and has the
+//! speed of a state of its own for as long as it stays among the last few of its thread.
+
+use std::cell::RefCell;
+use std::mem;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::config::MAX_WINDOW_BITS;
+
+use zlib_rs::{Deflate, DeflateConfig, Inflate};
+
+/// Where one direction of one connection stands. A state that has it continues just there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stamp {
+    direction: usize,
+    messages: u64,
+}
+
+impl Stamp {
+    /// One that no state has.
+    pub(super) fn new() -> Self {
+        static DIRECTIONS: AtomicUsize = AtomicUsize::new(0);
+        Self { direction: DIRECTIONS.fetch_add(1, Ordering::Relaxed), messages: 0 }
+    }
+
+    /// The direction has gone on: states with the stamp from before are no longer of use to it.
+    pub(super) fn advance(&mut self) {
+        self.messages += 1;
+    }
+}
+
+/// What a compressing state was made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Key {
+    pub(super) level: u8,
+    pub(super) memory_level: u8,
+    pub(super) window_bits: u8,
+}
+
+/// A state that compresses.
+pub(super) struct Deflater {
+    pub(super) state: Deflate,
+    pub(super) stamp: Option<Stamp>,
+    key: Key,
+    condition: Condition,
+}
+
+/// What has to be done to a compressing state before it can be primed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Condition {
+    /// It was never used, or has been reset.
+    Fresh,
+    /// All that went in has come out, up to a block boundary.
+    Flushed,
+    /// It stands somewhere inside a message.
+    Amid,
+}
+
+impl Deflater {
+    pub(super) fn new(key: Key) -> Self {
+        let state = Deflate::new_with_config(DeflateConfig {
+            level: i32::from(key.level),
+            // A negative number means raw DEFLATE, without a zlib header.
+            window_bits: -i32::from(key.window_bits),
+            mem_level: i32::from(key.memory_level),
+            ..DeflateConfig::default()
+        });
+        Self { state, stamp: None, key, condition: Condition::Fresh }
+    }
+
+    /// Makes `window` the only thing that can be referred to, unless the state stands just there.
+    pub(super) fn begin(&mut self, stamp: Stamp, window: &[u8]) {
+        if self.stamp.take() != Some(stamp) {
+            self.prime(window);
+        }
+        self.condition = Condition::Amid;
+    }
+
+    /// Says that everything that went in has come out.
+    pub(super) fn flushed(&mut self) {
+        self.condition = Condition::Flushed;
+    }
+
+    fn prime(&mut self, window: &[u8]) {
+        // A full window displaces all that was there before. Clearing the tables costs as much as compressing a small
+        // message does.
+        let displaces = window.len() >= 1 << self.key.window_bits && self.condition == Condition::Flushed;
+        if !displaces && self.condition != Condition::Fresh {
+            self.reset();
+        }
+        if !window.is_empty() && self.state.set_dictionary(window).is_err() {
+            // An empty window is always right: it only compresses less.
+            self.reset();
+        }
+    }
+
+    fn reset(&mut self) {
+        self.state.reset();
+        self.condition = Condition::Fresh;
+    }
+}
+
+/// A state that decompresses, whatever the window.
+pub(super) struct Inflater {
+    pub(super) state: Inflate,
+    pub(super) stamp: Option<Stamp>,
+}
+
+impl Inflater {
+    pub(super) fn new() -> Self {
+        Self { state: Inflate::new(false, MAX_WINDOW_BITS), stamp: None }
+    }
+
+    /// Makes these pieces of a window, the oldest first, the only thing that can be referred to.
+    pub(super) fn prime(&mut self, window: &[&[u8]]) {
+        self.state.reset(false);
+        for piece in window.iter().filter(|piece| !piece.is_empty()) {
+            // INVARIANT: raw DEFLATE takes a dictionary wherever no block is open.
+            self.state.set_dictionary(piece).expect("the state has just been reset");
+        }
+    }
+}
+
+/// Room for what comes out of a state, initialised throughout.
+#[derive(Default)]
+pub(super) struct Scratch {
+    pub(super) octets: Vec<u8>,
+}
+
+impl Scratch {
+    /// At least `len` octets.
+    pub(super) fn room(&mut self, len: usize) -> &mut [u8] {
+        if self.octets.len() < len {
+            self.octets.resize(len, 0);
+        }
+        &mut self.octets
+    }
+}
+
+struct Pool {
+    /// The one that was used last stands at the end.
+    deflaters: Vec<Deflater>,
+    inflaters: Vec<Inflater>,
+    scratch: Scratch,
+}
+
+thread_local! {
+    static POOL: RefCell<Pool> =
+        const { RefCell::new(Pool { deflaters: Vec::new(), inflaters: Vec::new(), scratch: Scratch { octets: Vec::new() } }) };
+}
+
+/// A compressing state: the one with the stamp if there is one, else one that has to be primed.
+pub(super) fn take_deflater(key: Key, stamp: Stamp) -> Deflater {
+    with_pool(|pool| take(&mut pool.deflaters, stamp, |state| (state.stamp, state.key == key)))
+        .unwrap_or_else(|| Deflater::new(key))
+}
+
+pub(super) fn give_deflater(state: Deflater) {
+    with_pool(|pool| give(&mut pool.deflaters, state));
+}
+
+/// A decompressing state: the one with the stamp if there is one, else one that has to be primed.
+pub(super) fn take_inflater(stamp: Stamp) -> Inflater {
+    with_pool(|pool| take(&mut pool.inflaters, stamp, |state| (state.stamp, true)))
+        .unwrap_or_else(Inflater::new)
+}
+
+pub(super) fn give_inflater(state: Inflater) {
+    with_pool(|pool| give(&mut pool.inflaters, state));
+}
+
+pub(super) fn take_scratch() -> Scratch {
+    with_pool(|pool| mem::take(&mut pool.scratch))
+}
+
+pub(super) fn give_scratch(scratch: Scratch) {
+    if scratch.octets.len() <= MAX_SCRATCH_LEN {
+        with_pool(|pool| pool.scratch = scratch);
+    }
+}
+
+/// The default when the thread is ending and has no pool any more.
+fn with_pool<T: Default>(run: impl FnOnce(&mut Pool) -> T) -> T {
+    POOL.try_with(|pool| run(&mut pool.borrow_mut())).unwrap_or_default()
+}
+
+/// `describe` tells a state's stamp, and whether it can be used at all. `None` when a new one is to be made.
+fn take<T>(states: &mut Vec<T>, stamp: Stamp, describe: impl Fn(&T) -> (Option<Stamp>, bool)) -> Option<T> {
+    let found = states
+        .iter()
+        .position(|state| describe(state).0 == Some(stamp))
+        .or_else(|| states.iter().position(|state| describe(state) == (None, true)))
+        // The one that was not used for longest: it may have to be primed again for its connection.
+        .or_else(|| {
+            if states.len() < MAX_STATES { None } else { states.iter().position(|state| describe(state).1) }
+        });
+    found.map(|index| states.remove(index))
+}
+
+fn give<T>(states: &mut Vec<T>, state: T) {
+    if states.len() == MAX_STATES {
+        states.remove(0);
+    }
+    states.push(state);
+}
+
+/// How many states of each kind a thread keeps.
+const MAX_STATES: usize = 4;
+/// The longest output that is kept for the next message.
+const MAX_SCRATCH_LEN: usize = 256 << 10;
