@@ -212,7 +212,6 @@ fn deflate(deflater: &mut Deflater, payload: &[u8], scratch: &mut Scratch, small
         if stage == payload.len() {
             // §7.2.1: a sync flush ends in an empty stored block.
             assert!(scratch.octets[..written].ends_with(&TAIL), "a flush ends with an empty block");
-            deflater.flushed();
             return (!smaller || written - TAIL.len() < payload.len()).then_some(written);
         }
         if smaller && written > consumed - consumed / 32 {

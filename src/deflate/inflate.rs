@@ -308,3 +308,105 @@ const MAX_WINDOW_LEN: usize = 1 << MAX_WINDOW_BITS;
 const FINAL_BLOCKS: usize = 1000;
 /// … and one more for so many compressed octets.
 const OCTETS_PER_FINAL_BLOCK: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Mutex, MutexGuard, PoisonError};
+
+    use super::super::{Compression, Compressor, DeflateConfig, Direction};
+    use super::*;
+
+    /// The bound is the process's: tests that look at it take turns.
+    fn alone() -> MutexGuard<'static, ()> {
+        static TURN: Mutex<()> = Mutex::new(());
+        TURN.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn agreement(config: DeflateConfig) -> Agreement {
+        Agreement::new(config, Direction::UNLIMITED, Direction::UNLIMITED)
+    }
+
+    /// Octets that compress to more than is held back, and what they compress to.
+    fn large_message() -> (Vec<u8>, Vec<u8>) {
+        let mut seed = 1_u32;
+        let octets: Vec<u8> = (0..20_000)
+            .map(|_| {
+                seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                b'a' + (seed >> 24) as u8 % 16
+            })
+            .collect();
+        let mut compressor = Compressor::new(&agreement(DeflateConfig::default()), Role::Client).unwrap();
+        let part = compressor.judge(octets.len(), true, Compression::Always).unwrap();
+        let compressed = compressor.compress(&octets, true, part).unwrap().payload().to_vec();
+        assert!(compressed.len() > 2 * HELD_LEN);
+        (octets, compressed)
+    }
+
+    fn take(
+        decompressor: &mut Decompressor,
+        octets: &[u8],
+        last: bool,
+        payload: &mut Vec<u8>,
+    ) -> Result<(), ProtocolError> {
+        decompressor.take(octets, last, &mut Inflated { payload, text: None, max_len: 1 << 20 })
+    }
+
+    #[test]
+    fn a_small_message_owns_no_state_while_it_is_unfinished_and_a_large_one_does() {
+        let _alone = alone();
+        let (octets, compressed) = large_message();
+        let mut decompressor = Decompressor::new(&agreement(DeflateConfig::default()), Role::Server);
+        decompressor.begin(true);
+        let mut payload = Vec::new();
+        let (held, rest) = compressed.split_at(HELD_LEN);
+        for octet in held.chunks(1) {
+            take(&mut decompressor, octet, false, &mut payload).unwrap();
+        }
+        assert!(decompressor.inflating.is_none() && payload.is_empty());
+        take(&mut decompressor, &rest[..1], false, &mut payload).unwrap();
+        assert!(decompressor.inflating.is_some() && !payload.is_empty());
+        assert_eq!(decompressor.held.capacity(), 0);
+        take(&mut decompressor, &rest[1..], true, &mut payload).unwrap();
+        assert!(decompressor.inflating.is_none());
+        assert_eq!(payload, octets);
+    }
+
+    // When too many unfinished messages own a state, the next is collected and inflated when it is whole.
+    #[test]
+    fn a_message_above_the_bound_on_states_is_received_all_the_same() {
+        let _alone = alone();
+        let (octets, compressed) = large_message();
+        let permits: Vec<Permit> = std::iter::from_fn(Permit::obtain).collect();
+        assert!(permits.len() <= MAX_OWNED_STATES);
+        let mut decompressor = Decompressor::new(&agreement(DeflateConfig::default()), Role::Server);
+        decompressor.begin(true);
+        let mut payload = Vec::new();
+        let (most, rest) = compressed.split_at(compressed.len() - 10);
+        take(&mut decompressor, most, false, &mut payload).unwrap();
+        assert!(decompressor.inflating.is_none() && payload.is_empty());
+        assert_eq!(decompressor.held.len(), most.len());
+        take(&mut decompressor, rest, true, &mut payload).unwrap();
+        assert_eq!(payload, octets);
+        drop(permits);
+
+        // A state of the connection's own needs no permission.
+        let dedicated = DeflateConfig::default().states(States::Dedicated);
+        let mut decompressor = Decompressor::new(&agreement(dedicated), Role::Server);
+        decompressor.begin(true);
+        take(&mut decompressor, most, false, &mut Vec::new()).unwrap();
+        assert!(decompressor.inflating.is_some());
+    }
+
+    #[test]
+    fn a_message_that_is_given_up_gives_its_permission_back() {
+        let _alone = alone();
+        let (_, compressed) = large_message();
+        for _ in 0..MAX_OWNED_STATES + 1 {
+            let mut decompressor = Decompressor::new(&agreement(DeflateConfig::default()), Role::Server);
+            decompressor.begin(true);
+            take(&mut decompressor, &compressed[..HELD_LEN + 1], false, &mut Vec::new()).unwrap();
+            assert!(decompressor.inflating.is_some());
+        }
+        assert_eq!(OWNED_STATES.load(Ordering::Relaxed), 0);
+    }
+}

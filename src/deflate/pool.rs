@@ -45,18 +45,7 @@ pub(super) struct Deflater {
     pub(super) state: Deflate,
     pub(super) stamp: Option<Stamp>,
     key: Key,
-    condition: Condition,
-}
-
-/// What has to be done to a compressing state before it can be primed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Condition {
-    /// It was never used, or has been reset.
-    Fresh,
-    /// All that went in has come out, up to a block boundary.
-    Flushed,
-    /// It stands somewhere inside a message.
-    Amid,
+    is_fresh: bool,
 }
 
 impl Deflater {
@@ -68,38 +57,22 @@ impl Deflater {
             mem_level: i32::from(key.memory_level),
             ..DeflateConfig::default()
         });
-        Self { state, stamp: None, key, condition: Condition::Fresh }
+        Self { state, stamp: None, key, is_fresh: true }
     }
 
     /// Makes `window` the only thing that can be referred to, unless the state stands just there.
     pub(super) fn begin(&mut self, stamp: Stamp, window: &[u8]) {
-        if self.stamp.take() != Some(stamp) {
-            self.prime(window);
+        if self.stamp.take() == Some(stamp) {
+            return;
         }
-        self.condition = Condition::Amid;
-    }
-
-    /// Says that everything that went in has come out.
-    pub(super) fn flushed(&mut self) {
-        self.condition = Condition::Flushed;
-    }
-
-    fn prime(&mut self, window: &[u8]) {
-        // A full window displaces all that was there before. Clearing the tables costs as much as compressing a small
-        // message does.
-        let displaces = window.len() >= 1 << self.key.window_bits && self.condition == Condition::Flushed;
-        if !displaces && self.condition != Condition::Fresh {
-            self.reset();
+        if !self.is_fresh {
+            self.state.reset();
         }
+        self.is_fresh = false;
         if !window.is_empty() && self.state.set_dictionary(window).is_err() {
             // An empty window is always right: it only compresses less.
-            self.reset();
+            self.state.reset();
         }
-    }
-
-    fn reset(&mut self) {
-        self.state.reset();
-        self.condition = Condition::Fresh;
     }
 }
 
@@ -189,15 +162,17 @@ fn with_pool<T: Default>(run: impl FnOnce(&mut Pool) -> T) -> T {
 
 /// `describe` tells a state's stamp, and whether it can be used at all. `None` when a new one is to be made.
 fn take<T>(states: &mut Vec<T>, stamp: Stamp, describe: impl Fn(&T) -> (Option<Stamp>, bool)) -> Option<T> {
-    let found = states
-        .iter()
-        .position(|state| describe(state).0 == Some(stamp))
-        .or_else(|| states.iter().position(|state| describe(state) == (None, true)))
-        // The one that was not used for longest: it may have to be primed again for its connection.
-        .or_else(|| {
-            if states.len() < MAX_STATES { None } else { states.iter().position(|state| describe(state).1) }
-        });
-    found.map(|index| states.remove(index))
+    let own = states.iter().position(|state| describe(state).0 == Some(stamp));
+    let free = || states.iter().position(|state| describe(state) == (None, true));
+    if let Some(index) = own.or_else(free) {
+        return Some(states.remove(index));
+    }
+    if states.len() < MAX_STATES {
+        return None;
+    }
+    // The one that was not used for longest: its connection has to prime one again.
+    let oldest = states.remove(0);
+    describe(&oldest).1.then_some(oldest)
 }
 
 fn give<T>(states: &mut Vec<T>, state: T) {
@@ -211,3 +186,84 @@ fn give<T>(states: &mut Vec<T>, state: T) {
 const MAX_STATES: usize = 4;
 /// The longest output that is kept for the next message.
 const MAX_SCRATCH_LEN: usize = 256 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A state as the pool sees it: its stamp, and what it was made for.
+    type State = (Option<Stamp>, u8);
+
+    fn take_for(states: &mut Vec<State>, stamp: Stamp, key: u8) -> Option<State> {
+        take(states, stamp, |state| (state.0, state.1 == key))
+    }
+
+    #[test]
+    fn a_direction_finds_the_state_it_left_among_the_last_few() {
+        let mut states = Vec::new();
+        let stamps: Vec<Stamp> = (0..MAX_STATES).map(|_| Stamp::new()).collect();
+        for &stamp in &stamps {
+            assert_eq!(take_for(&mut states, stamp, 6), None, "there is room for one more");
+            give(&mut states, (Some(stamp), 6));
+        }
+        for _ in 0..3 {
+            for &stamp in &stamps {
+                let state = take_for(&mut states, stamp, 6);
+                assert_eq!(state, Some((Some(stamp), 6)));
+                states.extend(state);
+            }
+        }
+        // One more takes the one that was not used for longest.
+        assert_eq!(take_for(&mut states, Stamp::new(), 6), Some((Some(stamps[0]), 6)));
+        assert_eq!(states.len(), MAX_STATES - 1);
+    }
+
+    #[test]
+    fn a_direction_that_has_gone_on_does_not_take_up_an_old_state() {
+        let mut stamp = Stamp::new();
+        let mut states = vec![(Some(stamp), 6)];
+        stamp.advance();
+        assert_eq!(take_for(&mut states, stamp, 6), None);
+        assert_eq!(states.len(), 1);
+    }
+
+    #[test]
+    fn a_state_nobody_comes_back_to_is_used_first() {
+        let stamp = Stamp::new();
+        let mut states = vec![(Some(stamp), 6), (None, 6), (None, 9)];
+        assert_eq!(take_for(&mut states, Stamp::new(), 6), Some((None, 6)));
+        assert_eq!(states, [(Some(stamp), 6), (None, 9)]);
+    }
+
+    #[test]
+    fn states_of_other_settings_make_room_in_their_turn() {
+        let mut states: Vec<State> = (0..MAX_STATES).map(|_| (Some(Stamp::new()), 9)).collect();
+        for left in (0..MAX_STATES).rev() {
+            let stamp = Stamp::new();
+            assert_eq!(take_for(&mut states, stamp, 6), None);
+            give(&mut states, (Some(stamp), 6));
+            assert_eq!(states.len(), MAX_STATES);
+            assert_eq!(states.iter().filter(|state| state.1 == 9).count(), left);
+        }
+    }
+
+    #[test]
+    fn a_thread_keeps_few_states_and_little_scratch() {
+        let key = Key { level: 1, memory_level: 1, window_bits: 9 };
+        for _ in 0..3 * MAX_STATES {
+            give_deflater(Deflater::new(key));
+            give_inflater(Inflater::new());
+        }
+        let kept = with_pool(|pool| (pool.deflaters.len(), pool.inflaters.len()));
+        assert_eq!(kept, (MAX_STATES, MAX_STATES));
+
+        let mut scratch = Scratch::default();
+        scratch.room(MAX_SCRATCH_LEN + 1);
+        give_scratch(scratch);
+        assert_eq!(take_scratch().octets.len(), 0);
+        let mut scratch = Scratch::default();
+        scratch.room(MAX_SCRATCH_LEN);
+        give_scratch(scratch);
+        assert_eq!(take_scratch().octets.len(), MAX_SCRATCH_LEN);
+    }
+}
