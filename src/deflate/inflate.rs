@@ -280,8 +280,8 @@ impl Permit {
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |owned| {
                 (owned < MAX_OWNED_STATES).then_some(owned + 1)
             })
-            .is_ok()
-            .then_some(Self)
+            .ok()
+            .map(|_| Self)
     }
 }
 

@@ -49,7 +49,7 @@ mod tests {
 
     #[test]
     fn the_last_octets_are_kept_however_they_come() {
-        let octets: Vec<u8> = (0..3000_u32).map(|n| (n * 7 >> 2) as u8).collect();
+        let octets: Vec<u8> = (0..3000_u32).map(|n| ((n * 7) >> 2) as u8).collect();
         for piece in [1, 3, 255, 511, 512, 513, 3000] {
             let mut window = Window::new(9);
             for (number, piece) in octets.chunks(piece).enumerate() {
