@@ -62,6 +62,13 @@ impl Message {
         }
     }
 
+    /// The message to be sent, with compression asked for or refused: see [`OutgoingMessage::compression`].
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn compression(self, compression: Compression) -> OutgoingMessage<'static> {
+        OutgoingMessage::from(self).compression(compression)
+    }
+
     /// The text, or `None` when the message is binary.
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {
