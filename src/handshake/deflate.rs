@@ -229,3 +229,6 @@ const CLIENT_MAX_WINDOW_BITS: &str = "client_max_window_bits";
 const SMALLEST_WINDOW: u8 = 8;
 /// The largest, which is the one that holds when no parameter says otherwise.
 const LARGEST_WINDOW: u8 = Direction::UNLIMITED.max_window_bits;
+
+#[cfg(test)]
+mod tests;
