@@ -83,7 +83,8 @@ impl Negotiated {
         self.subprotocol.as_deref()
     }
 
-    /// How messages are compressed, or `None` when they are not (RFC 7692 §5).
+    /// How messages are compressed, or `None` when they are not (RFC 7692 §5): for
+    /// [`Connection::with_deflate`](crate::connection::Connection::with_deflate). The layers that move octets do that.
     #[cfg(feature = "deflate")]
     #[must_use]
     pub const fn deflate(&self) -> Option<&crate::deflate::Agreement> {
