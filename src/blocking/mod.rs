@@ -132,6 +132,11 @@ impl<S> WebSocket<S> {
             Role::Client => Connection::client(config, KeySource::operating_system()),
             Role::Server => Connection::server(config),
         };
+        #[cfg(feature = "deflate")]
+        let connection = match negotiated.deflate() {
+            Some(agreement) => connection.with_deflate(agreement),
+            None => connection,
+        };
         let driver = Driver::new(Bounded::new(io));
         Self { connection, input: Input::with(unread.into()), driver, negotiated }
     }

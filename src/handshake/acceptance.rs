@@ -2,9 +2,13 @@
 
 use super::Negotiated;
 use super::accept::AcceptValue;
+#[cfg(feature = "deflate")]
+use super::deflate::AcceptedOffer;
 use super::error::HandshakeError;
 use super::field::{Fields, InvalidHeader, RESERVED_IN_RESPONSES, write_field};
 use super::refusal::Refusal;
+#[cfg(feature = "deflate")]
+use crate::deflate::Agreement;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -21,6 +25,8 @@ pub struct Acceptance {
     offered: Vec<String>,
     /// Where in `offered` the selected subprotocol stands, so that no other can be.
     selected: Option<usize>,
+    #[cfg(feature = "deflate")]
+    deflate: Option<AcceptedOffer>,
     origin: Option<Vec<u8>>,
     headers: Fields,
 }
@@ -33,7 +39,20 @@ impl Acceptance {
         origin: Option<Vec<u8>>,
         headers: Fields,
     ) -> Self {
-        Self { accept, offered, selected, origin, headers }
+        Self {
+            accept,
+            offered,
+            selected,
+            #[cfg(feature = "deflate")]
+            deflate: None,
+            origin,
+            headers,
+        }
+    }
+
+    #[cfg(feature = "deflate")]
+    pub(super) fn with_deflate(self, deflate: Option<AcceptedOffer>) -> Self {
+        Self { deflate, ..self }
     }
 
     /// The origin of the page that connects, as it was received, or `None` when the request named none and so
@@ -71,6 +90,22 @@ impl Acceptance {
         self.selected = None;
     }
 
+    /// How messages will be compressed, or `None` when they will not: the client offered nothing that the options agree
+    /// to, or [`decline_deflate`](Self::decline_deflate) was called.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn deflate(&self) -> Option<&Agreement> {
+        self.deflate.as_ref().map(|accepted| &accepted.agreement)
+    }
+
+    /// Does without compression on this connection, such as one whose messages hold secrets beside what an attacker
+    /// can choose (RFC 7692 §8). For single messages there is
+    /// [`Compression::Never`](crate::deflate::Compression::Never).
+    #[cfg(feature = "deflate")]
+    pub fn decline_deflate(&mut self) {
+        self.deflate = None;
+    }
+
     /// Adds a header, such as `Set-Cookie`. Fields are sent in the order in which they were added.
     ///
     /// # Errors
@@ -96,7 +131,16 @@ impl Acceptance {
         ]
         .into_iter()
         .chain(self.subprotocol().map(|name| ("Sec-WebSocket-Protocol", name.as_bytes())))
+        .chain(self.extensions().map(|element| ("Sec-WebSocket-Extensions", element.as_bytes())))
         .chain(self.headers.iter())
+    }
+
+    /// What the response says in `Sec-WebSocket-Extensions`.
+    fn extensions(&self) -> Option<&str> {
+        #[cfg(feature = "deflate")]
+        return self.deflate.as_ref().map(|accepted| accepted.element.as_str());
+        #[cfg(not(feature = "deflate"))]
+        None
     }
 
     /// The whole HTTP/1.1 response, up to and including its blank line.
@@ -123,7 +167,11 @@ impl Acceptance {
     /// What the two ends have agreed on once the response is sent.
     #[must_use]
     pub fn negotiated(&self) -> Negotiated {
-        Negotiated { subprotocol: self.subprotocol().map(String::from) }
+        Negotiated {
+            subprotocol: self.subprotocol().map(String::from),
+            #[cfg(feature = "deflate")]
+            deflate: self.deflate().copied(),
+        }
     }
 }
 

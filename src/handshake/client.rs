@@ -5,10 +5,11 @@ use super::accept::Key;
 use super::error::HandshakeError;
 use super::field::{Fields, InvalidHeader, RESERVED_IN_REQUESTS, write_field};
 use super::headers::Headers;
-use super::response::{self, Response};
+use super::response::{self, Offered, Response};
 use super::subprotocol::{self, InvalidSubprotocol};
 use super::uri::{InvalidUri, Uri};
-use alloc::string::String;
+#[cfg(feature = "deflate")]
+use crate::deflate::DeflateConfig;
 use alloc::vec::Vec;
 
 /// A request to open a WebSocket, without the key that makes each attempt different (RFC 6455 §4.1).
@@ -52,7 +53,7 @@ use alloc::vec::Vec;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientRequest {
     uri: Uri,
-    subprotocols: Vec<String>,
+    offered: Offered,
     origin: Option<Vec<u8>>,
     headers: Fields,
 }
@@ -67,7 +68,12 @@ impl ClientRequest {
     ///
     /// [`InvalidUri`] says which part is wrong. Nothing else about the request can be wrong later.
     pub fn new(uri: &str) -> Result<Self, InvalidUri> {
-        Ok(Self { uri: Uri::parse(uri)?, subprotocols: Vec::new(), origin: None, headers: Fields::default() })
+        Ok(Self {
+            uri: Uri::parse(uri)?,
+            offered: Offered::default(),
+            origin: None,
+            headers: Fields::default(),
+        })
     }
 
     /// Offers subprotocols, the preferred one first; default none. The server picks one of them or none.
@@ -79,8 +85,37 @@ impl ClientRequest {
         mut self,
         names: impl IntoIterator<Item = S>,
     ) -> Result<Self, InvalidSubprotocol> {
-        self.subprotocols = subprotocol::checked(names)?;
+        self.offered.subprotocols = subprotocol::checked(names)?;
         Ok(self)
+    }
+
+    /// Offers to compress messages (permessage-deflate, RFC 7692 §7.1); default not. The server agrees or declines;
+    /// [`Negotiated::deflate`] says which.
+    ///
+    /// Offered is what `config` wants, and behind it, with [`fallback_offer`](DeflateConfig::fallback_offer), the plain
+    /// extension. A response that accepts neither as it was offered fails the handshake with
+    /// [`HandshakeError::ExtensionParameters`].
+    ///
+    /// ```
+    /// use sansocket::deflate::DeflateConfig;
+    /// use sansocket::handshake::{ClientRequest, Key};
+    ///
+    /// let request = ClientRequest::new("ws://server.example.com/")?.deflate(DeflateConfig::default());
+    /// let headers: Vec<(&str, Vec<u8>)> = request.headers(&Key::generate()?).collect();
+    /// let (name, value) = headers.last().unwrap();
+    /// assert_eq!(*name, "Sec-WebSocket-Extensions");
+    /// assert_eq!(
+    ///     value,
+    ///     b"permessage-deflate; server_max_window_bits=12; client_max_window_bits, \
+    ///       permessage-deflate; client_max_window_bits"
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn deflate(mut self, config: DeflateConfig) -> Self {
+        self.offered.deflate = Some(config);
+        self
     }
 
     /// Sends this `Origin`; default none, since only browsers must. Sent as it stands.
@@ -140,7 +175,6 @@ impl ClientRequest {
 
     /// All headers of the request, `Host` first.
     pub fn headers(&self, key: &Key) -> impl Iterator<Item = (&str, Vec<u8>)> {
-        let offer = if self.subprotocols.is_empty() { None } else { Some(self.subprotocols.join(", ")) };
         [
             ("Host", Vec::from(self.authority())),
             ("Upgrade", Vec::from("websocket")),
@@ -149,7 +183,8 @@ impl ClientRequest {
             ("Sec-WebSocket-Version", Vec::from("13")),
         ]
         .into_iter()
-        .chain(offer.map(|offer| ("Sec-WebSocket-Protocol", offer.into_bytes())))
+        .chain(self.offered.subprotocols().map(|offer| ("Sec-WebSocket-Protocol", offer.into_bytes())))
+        .chain(self.offered.extensions().map(|offer| ("Sec-WebSocket-Extensions", offer.into_bytes())))
         .chain(self.origin.iter().map(|origin| ("Origin", origin.clone())))
         .chain(self.headers.iter().map(|(name, value)| (name, Vec::from(value))))
     }
@@ -195,6 +230,6 @@ impl ClientRequest {
         key: &Key,
         response: &Response<'_, H>,
     ) -> Result<Negotiated, HandshakeError> {
-        response::check(response, key, &self.subprotocols)
+        response::check(response, key, &self.offered)
     }
 }

@@ -79,6 +79,10 @@ pub enum HandshakeError {
     SubprotocolNotOffered,
     /// The response names an extension that was not offered.
     ExtensionNotOffered,
+    /// The response names an extension twice.
+    DuplicateExtension,
+    /// The response names an extension with parameters that answer none of its offers.
+    ExtensionParameters,
 }
 
 impl HandshakeError {
@@ -122,7 +126,9 @@ impl HandshakeError {
             | Self::Accept
             | Self::ResponseSubprotocol
             | Self::SubprotocolNotOffered
-            | Self::ExtensionNotOffered => return None,
+            | Self::ExtensionNotOffered
+            | Self::DuplicateExtension
+            | Self::ExtensionParameters => return None,
         })
     }
 
@@ -157,6 +163,8 @@ impl HandshakeError {
             | Self::ResponseSubprotocol
             | Self::SubprotocolNotOffered
             | Self::ExtensionNotOffered => "RFC 6455 §4.1",
+            Self::DuplicateExtension => "RFC 7692 §5",
+            Self::ExtensionParameters => "RFC 7692 §7",
         }
     }
 }
@@ -197,6 +205,8 @@ impl fmt::Display for HandshakeError {
             Self::ResponseSubprotocol => "response does not name exactly one subprotocol",
             Self::SubprotocolNotOffered => "response names a subprotocol that was not offered",
             Self::ExtensionNotOffered => "response names an extension that was not offered",
+            Self::DuplicateExtension => "response names an extension twice",
+            Self::ExtensionParameters => "response names an extension with parameters that answer no offer",
         })
     }
 }
@@ -245,6 +255,8 @@ mod tests {
             (E::ResponseSubprotocol, None, "RFC 6455 §4.1"),
             (E::SubprotocolNotOffered, None, "RFC 6455 §4.1"),
             (E::ExtensionNotOffered, None, "RFC 6455 §4.1"),
+            (E::DuplicateExtension, None, "RFC 7692 §5"),
+            (E::ExtensionParameters, None, "RFC 7692 §7"),
         ];
         for (error, status, section) in table {
             assert_eq!((error.status(), error.section()), (status, section), "{error:?}");

@@ -32,6 +32,8 @@
 mod accept;
 mod acceptance;
 mod client;
+#[cfg(feature = "deflate")]
+mod deflate;
 mod error;
 mod extension;
 mod field;
@@ -70,6 +72,8 @@ use alloc::string::String;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Negotiated {
     subprotocol: Option<String>,
+    #[cfg(feature = "deflate")]
+    deflate: Option<crate::deflate::Agreement>,
 }
 
 impl Negotiated {
@@ -77,5 +81,13 @@ impl Negotiated {
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
         self.subprotocol.as_deref()
+    }
+
+    /// How messages are compressed, or `None` when they are not (RFC 7692 §5): for
+    /// [`Connection::with_deflate`](crate::connection::Connection::with_deflate). The layers that move octets do that.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub const fn deflate(&self) -> Option<&crate::deflate::Agreement> {
+        self.deflate.as_ref()
     }
 }

@@ -2,11 +2,15 @@
 
 use super::Negotiated;
 use super::accept::Key;
+#[cfg(feature = "deflate")]
+use super::deflate;
 use super::error::HandshakeError;
 use super::extension::Extension;
 use super::headers::{Headers, Version};
 use super::server::version_number;
 use super::token::{elements, has_token, only, token};
+#[cfg(feature = "deflate")]
+use crate::deflate::DeflateConfig;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -62,10 +66,33 @@ impl Headers for ReceivedResponse {
     }
 }
 
+/// What a request offers, of which a response may choose.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Offered {
+    pub(super) subprotocols: Vec<String>,
+    #[cfg(feature = "deflate")]
+    pub(super) deflate: Option<DeflateConfig>,
+}
+
+impl Offered {
+    /// What the request says in `Sec-WebSocket-Protocol`.
+    pub(super) fn subprotocols(&self) -> Option<String> {
+        if self.subprotocols.is_empty() { None } else { Some(self.subprotocols.join(", ")) }
+    }
+
+    /// What the request says in `Sec-WebSocket-Extensions`.
+    pub(super) fn extensions(&self) -> Option<String> {
+        #[cfg(feature = "deflate")]
+        return self.deflate.as_ref().map(deflate::offer);
+        #[cfg(not(feature = "deflate"))]
+        None
+    }
+}
+
 pub(super) fn check<H: Headers + ?Sized>(
     response: &Response<'_, H>,
     key: &Key,
-    offered: &[String],
+    offered: &Offered,
 ) -> Result<Negotiated, HandshakeError> {
     let headers = response.headers;
     if response.status != 101 {
@@ -83,15 +110,23 @@ pub(super) fn check<H: Headers + ?Sized>(
     if only(headers.values_of("sec-websocket-accept")) != Some(key.accept_value().as_bytes()) {
         return Err(HandshakeError::Accept);
     }
+    let extensions = Extension::parse(headers)?;
+    #[cfg(feature = "deflate")]
+    let deflate = deflate::agree(&extensions, offered.deflate.as_ref())?;
     // RFC 6455 §9.1: this client offers no extension, so there is none that the server may agree to.
-    if !Extension::parse(headers)?.is_empty() {
+    #[cfg(not(feature = "deflate"))]
+    if !extensions.is_empty() {
         return Err(HandshakeError::ExtensionNotOffered);
     }
     let subprotocol = subprotocol(headers)?;
-    if subprotocol.is_some_and(|name| !offered.iter().any(|offered| offered == name)) {
+    if subprotocol.is_some_and(|name| !offered.subprotocols.iter().any(|offered| offered == name)) {
         return Err(HandshakeError::SubprotocolNotOffered);
     }
-    Ok(Negotiated { subprotocol: subprotocol.map(String::from) })
+    Ok(Negotiated {
+        subprotocol: subprotocol.map(String::from),
+        #[cfg(feature = "deflate")]
+        deflate,
+    })
 }
 
 /// RFC 6455 §11.3.4: at most one line, and one token on it.

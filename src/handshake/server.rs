@@ -2,6 +2,8 @@
 
 use super::accept::Key;
 use super::acceptance::Acceptance;
+#[cfg(feature = "deflate")]
+use super::deflate;
 use super::error::HandshakeError;
 use super::extension::Extension;
 use super::field::{Fields, InvalidHeader, RESERVED_IN_RESPONSES};
@@ -11,6 +13,8 @@ use super::refusal::Refusal;
 use super::subprotocol::{self, InvalidSubprotocol};
 use super::token::{elements, has_token, only};
 use super::uri::Authority;
+#[cfg(feature = "deflate")]
+use crate::deflate::DeflateConfig;
 use alloc::borrow::ToOwned as _;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -109,12 +113,14 @@ impl<'a> From<&'a ::http::request::Parts> for Request<'a, ::http::HeaderMap> {
 
 /// What a server agrees to in the opening handshake.
 ///
-/// The default supports no subprotocol, accepts every origin and adds no headers. Build it once and use it for
-/// every request.
+/// The default supports no subprotocol and no extension, accepts every origin and adds no headers. Build it once and
+/// use it for every request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ServerOptions {
     subprotocols: Vec<String>,
     require_subprotocol: bool,
+    #[cfg(feature = "deflate")]
+    deflate: Option<DeflateConfig>,
     origins: OriginPolicy,
     require_origin: bool,
     headers: Fields,
@@ -148,6 +154,20 @@ impl ServerOptions {
     #[must_use]
     pub fn require_subprotocol(mut self, require: bool) -> Self {
         self.require_subprotocol = require;
+        self
+    }
+
+    /// Agrees to compress messages (permessage-deflate, RFC 7692 §7.1) with clients that offer it; default not. The
+    /// first of a client's offers that can be accepted is; when there is none, the connection goes without. An
+    /// application that knows better can [`decline`](Acceptance::decline_deflate).
+    ///
+    /// The answer repeats what binds this server if the client asked for it, limits the client's window where the
+    /// client offered that, and repeats `client_no_context_takeover`. An offer of `server_max_window_bits=8` is
+    /// declined: zlib cannot compress with so small a window.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn deflate(mut self, config: DeflateConfig) -> Self {
+        self.deflate = Some(config);
         self
     }
 
@@ -206,8 +226,13 @@ fn judge<H: Headers + ?Sized>(
         return Err(HandshakeError::NoCommonSubprotocol);
     }
     // RFC 6455 §9.1: an offer that breaks the grammar fails the handshake; an unknown extension is only skipped.
-    Extension::parse(headers)?;
-    Ok(Acceptance::new(key.accept_value(), offered, selected, origin, options.headers.clone()))
+    #[cfg_attr(not(feature = "deflate"), allow(unused_variables, reason = "then only the grammar matters"))]
+    let extensions = Extension::parse(headers)?;
+    let acceptance = Acceptance::new(key.accept_value(), offered, selected, origin, options.headers.clone());
+    #[cfg(feature = "deflate")]
+    let acceptance = acceptance
+        .with_deflate(options.deflate.as_ref().and_then(|config| deflate::accept(&extensions, config)));
+    Ok(acceptance)
 }
 
 fn check_host<H: Headers + ?Sized>(headers: &H) -> Result<(), HandshakeError> {

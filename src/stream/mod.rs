@@ -133,11 +133,16 @@ impl<S> WebSocket<S> {
         config: &Config,
         unread: impl Into<Vec<u8>>,
     ) -> Self {
-        let socket = match role {
-            Role::Client => Self::client(io, config, unread),
-            Role::Server => Self::server(io, config, unread),
+        let connection = match role {
+            Role::Client => Connection::client(config, KeySource::operating_system()),
+            Role::Server => Connection::server(config),
         };
-        Self { negotiated, ..socket }
+        #[cfg(feature = "deflate")]
+        let connection = match negotiated.deflate() {
+            Some(agreement) => connection.with_deflate(agreement),
+            None => connection,
+        };
+        Self { negotiated, ..Self::new(io, connection, unread.into()) }
     }
 
     fn new(io: S, connection: Connection, unread: Vec<u8>) -> Self {
