@@ -147,6 +147,13 @@ impl<S> WebSocket<S> {
         self.negotiated.subprotocol()
     }
 
+    /// How messages are compressed, or `None` when they are not (RFC 7692).
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn deflate(&self) -> Option<&crate::deflate::Agreement> {
+        self.negotiated.deflate()
+    }
+
     /// The transport; `None` once the connection has ended and let go of it.
     #[must_use]
     pub fn get_ref(&self) -> Option<&S> {

@@ -162,6 +162,12 @@ impl<S> WebSocket<S> {
         self.negotiated.subprotocol()
     }
 
+    /// How messages are compressed, or `None` when they are not (RFC 7692).
+    #[cfg(feature = "deflate")]
+    pub fn deflate(&self) -> Option<&crate::deflate::Agreement> {
+        self.negotiated.deflate()
+    }
+
     /// The transport; `None` once the connection has ended and let go of it.
     pub fn get_ref(&self) -> Option<&S> {
         self.transport.get_ref()

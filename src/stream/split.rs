@@ -139,6 +139,12 @@ impl<S> Receiver<S> {
         self.negotiated.subprotocol()
     }
 
+    /// How messages are compressed, or `None` when they are not (RFC 7692).
+    #[cfg(feature = "deflate")]
+    pub fn deflate(&self) -> Option<&crate::deflate::Agreement> {
+        self.negotiated.deflate()
+    }
+
     /// Another handle that sends.
     #[must_use]
     pub fn sender(&self) -> Sender<S> {
