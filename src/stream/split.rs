@@ -141,6 +141,7 @@ impl<S> Receiver<S> {
 
     /// How messages are compressed, or `None` when they are not (RFC 7692).
     #[cfg(feature = "deflate")]
+    #[must_use]
     pub fn deflate(&self) -> Option<&crate::deflate::Agreement> {
         self.negotiated.deflate()
     }
