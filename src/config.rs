@@ -26,7 +26,8 @@ impl Limits {
     /// The largest message that is received, in octets of payload. Default: 16 MiB.
     ///
     /// A message that is not delivered from the read buffer costs up to this much memory, charged as its octets
-    /// arrive. Past it the connection is failed with 1009.
+    /// arrive. Past it the connection is failed with 1009. A compressed message keeps to it as it arrives and as it is
+    /// decompressed, which stops there.
     #[must_use]
     pub const fn max_message_len(self, octets: usize) -> Self {
         Self { max_message_len: octets, ..self }

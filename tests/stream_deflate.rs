@@ -1,5 +1,6 @@
 //! Compressed messages through the tokio layer: what is queued is in the window, and what is not is not: RFC 7692 §7.2.1.
 #![cfg(all(feature = "tokio", feature = "deflate"))]
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
 mod stream_support;
 

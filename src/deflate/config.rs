@@ -17,6 +17,9 @@
 ///
 /// # What it costs
 ///
+/// Compressing takes place in the call that sends, and takes about 20 ns an octet of text; decompressing about 2 ns. For
+/// large messages that do not get smaller, such as pictures, say [`Compression::Never`].
+///
 /// An idle connection keeps the last window of each direction, 4 KiB and 4 KiB by default; 32 KiB of what the peer
 /// sends when it did not let its window be limited; nothing for a direction without context takeover. The states that
 /// compress and decompress, about 260 KiB and 48 KiB, belong to the thread, not to the connection, unless
