@@ -17,6 +17,11 @@ impl CaseId {
     pub(crate) fn section(self) -> u8 {
         self.section
     }
+
+    /// The last number: 6 for `7.1.6`.
+    pub(crate) fn number(self) -> u8 {
+        self.number
+    }
 }
 
 impl fmt::Display for CaseId {

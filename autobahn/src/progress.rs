@@ -1,6 +1,7 @@
-//! Showing how far the suite is: one line that changes on a terminal, one line per section elsewhere.
+//! Showing how far the suite is: one line that changes on a terminal; elsewhere a line per section, and one now and then.
 
 use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
 
 use crate::cases::{self, CaseId};
 use crate::role::Role;
@@ -10,12 +11,15 @@ pub(crate) struct Progress {
     asked: usize,
     started: usize,
     last: Option<CaseId>,
+    /// When a line was last printed that is not printed over.
+    printed: Instant,
     on_terminal: bool,
 }
 
 impl Progress {
     pub(crate) fn of(role: Role, asked: usize) -> Self {
-        Self { role, asked, started: 0, last: None, on_terminal: std::io::stderr().is_terminal() }
+        let on_terminal = std::io::stderr().is_terminal();
+        Self { role, asked, started: 0, last: None, printed: Instant::now(), on_terminal }
     }
 
     /// Takes a line of the suite's output, which names each case as it starts.
@@ -29,12 +33,10 @@ impl Progress {
             eprint!("\r{name}: case {started} of {asked}: {case:<8}");
             // A terminal that cannot be written to is no reason to stop the run.
             let _ = std::io::stderr().flush();
-        } else if new_section {
-            eprintln!(
-                "{name}: case {started} of {asked}: section {} ({})",
-                case.section(),
-                cases::title(case.section())
-            );
+        } else if new_section || self.printed.elapsed() >= SILENCE {
+            self.printed = Instant::now();
+            let title = cases::title(case.section());
+            eprintln!("{name}: case {started} of {asked}: {case} ({title})");
         }
     }
 
@@ -51,6 +53,9 @@ impl Drop for Progress {
         }
     }
 }
+
+/// After this long the next case is named, whichever section it is of: those about compression take minutes.
+const SILENCE: Duration = Duration::from_secs(10);
 
 fn case_of(line: &str) -> Option<CaseId> {
     line.strip_prefix("Running test case ID ")?.split(' ').next()?.parse().ok()

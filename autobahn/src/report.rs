@@ -117,8 +117,6 @@ fn parse(index: &str) -> Result<Report> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Judgement {
     Passed,
-    /// Unimplemented, where that is allowed.
-    Skipped,
     Failed,
     /// Asked for, and not in the report.
     Missing,
@@ -132,9 +130,6 @@ pub(crate) fn judge(case: CaseId, result: Option<&CaseResult>) -> Judgement {
         (Verdict::Ok, Verdict::Ok) => Judgement::Passed,
         (Verdict::Ok | Verdict::Informational, Verdict::Ok | Verdict::Informational) if informational => {
             Judgement::Passed
-        }
-        (Verdict::Unimplemented, Verdict::Ok) if UNIMPLEMENTED_SECTIONS.contains(&case.section()) => {
-            Judgement::Skipped
         }
         _ => Judgement::Failed,
     }
@@ -168,10 +163,6 @@ fn plain(text: &str) -> String {
 
 // RFC 6455 leaves these open: data behind a Close (7.1.6), and close codes above 4999 (7.13.1, 7.13.2).
 const INFORMATIONAL_CASES: [&str; 3] = ["7.1.6", "7.13.1", "7.13.2"];
-
-// Sections 12 and 13 offer permessage-deflate (RFC 7692), which sansocket does not negotiate yet. Once it does, none may be
-// skipped.
-const UNIMPLEMENTED_SECTIONS: [u8; 2] = [12, 13];
 
 #[cfg(test)]
 mod tests {
@@ -270,11 +261,10 @@ mod tests {
     }
 
     #[test]
-    fn unimplemented_is_skipped_for_compression_alone() {
-        assert_eq!(judged("12.1.1", "UNIMPLEMENTED", "OK"), Judgement::Skipped);
-        assert_eq!(judged("13.7.18", "UNIMPLEMENTED", "OK"), Judgement::Skipped);
-        assert_eq!(judged("12.1.1", "UNIMPLEMENTED", "UNCLEAN"), Judgement::Failed);
-        assert_eq!(judged("3.1", "UNIMPLEMENTED", "OK"), Judgement::Failed);
+    fn unimplemented_fails_everywhere() {
+        for case in ["3.1", "7.1.6", "12.1.1", "13.7.18"] {
+            assert_eq!(judged(case, "UNIMPLEMENTED", "OK"), Judgement::Failed, "{case}");
+        }
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use crate::cases::{self, CaseId};
 use crate::error::{Error, Result};
 
-/// The cases that match one of `wanted` (all of them when it is empty) and none of `excluded`, in the suite's order.
+/// The cases that match one of `wanted` (all of them when it is empty) and none of `excluded`, in the suite's order;
+/// with `short_compression` none of the [long ones about compression](is_long_compression).
 ///
 /// A pattern is the number of a case (`7.1.6`), of a group or section (`7.1`, `7`), or has `*` for any run of characters
 /// (`7.*`, `*.1`). We resolve patterns ourselves and give the suite plain numbers: its own patterns match at the start only.
@@ -11,7 +12,7 @@ use crate::error::{Error, Result};
 /// # Errors
 ///
 /// A pattern that matches no case, or nothing left to run: both are typing errors, and a run of no cases would pass.
-pub(crate) fn select(wanted: &[String], excluded: &[String]) -> Result<Vec<CaseId>> {
+pub(crate) fn select(wanted: &[String], excluded: &[String], short_compression: bool) -> Result<Vec<CaseId>> {
     for pattern in wanted.iter().chain(excluded) {
         if !cases::all().any(|case| matches(pattern, &case.to_string())) {
             return Err(Error::new(format!(
@@ -24,6 +25,7 @@ pub(crate) fn select(wanted: &[String], excluded: &[String]) -> Result<Vec<CaseI
             let id = case.to_string();
             (wanted.is_empty() || wanted.iter().any(|pattern| matches(pattern, &id)))
                 && !excluded.iter().any(|pattern| matches(pattern, &id))
+                && !(short_compression && is_long_compression(*case))
         })
         .collect();
     if selected.is_empty() {
@@ -31,6 +33,17 @@ pub(crate) fn select(wanted: &[String], excluded: &[String]) -> Result<Vec<CaseI
     }
     Ok(selected)
 }
+
+/// Whether the case is about compression and one of the last ten of its group: messages of 64 KiB and more, and the sizes
+/// from 8 KiB once more in fragments. They take most of the time of a whole run; the first eight have every offer, every
+/// kind of data, and messages up to 32 KiB.
+fn is_long_compression(case: CaseId) -> bool {
+    COMPRESSION_SECTIONS.contains(&case.section()) && case.number() > SHORT_COMPRESSION_CASES
+}
+
+const COMPRESSION_SECTIONS: [u8; 2] = [12, 13];
+
+const SHORT_COMPRESSION_CASES: u8 = 8;
 
 fn matches(pattern: &str, id: &str) -> bool {
     if pattern.contains('*') {
@@ -57,7 +70,7 @@ mod tests {
 
     fn selected(wanted: &[&str], excluded: &[&str]) -> Vec<String> {
         let owned = |patterns: &[&str]| patterns.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let selected = select(&owned(wanted), &owned(excluded)).unwrap();
+        let selected = select(&owned(wanted), &owned(excluded), false).unwrap();
         selected.iter().map(ToString::to_string).collect()
     }
 
@@ -94,11 +107,23 @@ mod tests {
     }
 
     #[test]
+    fn short_compression_leaves_eight_cases_of_each_of_its_groups_and_all_others() {
+        let short = select(&[], &[], true).unwrap();
+        assert_eq!(short.len(), 301 + 12 * 8);
+        let compression: Vec<_> = short.iter().filter(|case| [12, 13].contains(&case.section())).collect();
+        assert_eq!(compression.len(), 12 * 8);
+        assert_eq!(compression[7].to_string(), "12.1.8");
+        assert_eq!(compression[8].to_string(), "12.2.1");
+        assert_eq!(select(&["6.22.*".to_owned()], &[], true).unwrap().len(), 34);
+        assert!(select(&["12.1.9".to_owned()], &[], true).is_err());
+    }
+
+    #[test]
     fn a_pattern_that_matches_nothing_is_an_error() {
         for pattern in ["8.*", "7.1.7", "", "1.1.", "a"] {
-            assert!(select(&[pattern.to_owned()], &[]).is_err(), "{pattern}");
-            assert!(select(&[], &[pattern.to_owned()]).is_err(), "{pattern}");
+            assert!(select(&[pattern.to_owned()], &[], false).is_err(), "{pattern}");
+            assert!(select(&[], &[pattern.to_owned()], false).is_err(), "{pattern}");
         }
-        assert!(select(&["7.*".to_owned()], &["*".to_owned()]).is_err());
+        assert!(select(&["7.*".to_owned()], &["*".to_owned()], false).is_err());
     }
 }

@@ -1,4 +1,5 @@
-//! The client under test: runs every case that the suite's server has, echoing, and asks for the report.
+//! The client under test: runs every case that the suite's server has, echoing, and asks for the report. It offers
+//! compression; the suite accepts it in the cases about it.
 //!
 //! `autobahn-client --url ws://HOST:PORT`
 
@@ -6,7 +7,9 @@ use std::process::ExitCode;
 
 use lexopt::prelude::*;
 use sansocket::CloseCode;
-use sansocket::stream::connect;
+use sansocket::deflate::DeflateConfig;
+use sansocket::handshake::ClientRequest;
+use sansocket::stream::{ClientTransport, Connector, WebSocket};
 
 /// The name under which the suite files its report.
 const AGENT: &str = "sansocket";
@@ -63,6 +66,12 @@ async fn case_count(url: &str) -> Result<u32, AnyError> {
     let count = message.as_text().ok_or("the case count is no text")?.parse()?;
     socket.close(CloseCode::NORMAL, "").await?;
     Ok(count)
+}
+
+async fn connect(url: &str) -> Result<WebSocket<ClientTransport>, AnyError> {
+    let request = ClientRequest::new(url)?.deflate(DeflateConfig::default());
+    let (socket, _) = Connector::default().connect(&request).await?;
+    Ok(socket)
 }
 
 async fn echo(url: &str) -> Result<(), AnyError> {

@@ -1,4 +1,4 @@
-//! The server under test: echoes on any path until it is killed.
+//! The server under test: echoes on any path until it is killed, compressed where the client offers that.
 //!
 //! `autobahn-server --port N` listens on the loopback address, on any free port for 0, and prints
 //! `listening on 127.0.0.1:PORT`.
@@ -6,6 +6,8 @@
 use std::process::ExitCode;
 
 use lexopt::prelude::*;
+use sansocket::deflate::DeflateConfig;
+use sansocket::handshake::ServerOptions;
 use sansocket::stream::{AcceptError, Acceptor, Error};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -62,7 +64,9 @@ enum Failure {
 
 async fn echo(tcp: TcpStream) -> Result<(), Failure> {
     tcp.set_nodelay(true).map_err(|error| Failure::Accept(error.into()))?;
-    let mut socket = Acceptor::default().accept(tcp).await.map_err(Failure::Accept)?;
+    let options = ServerOptions::new().deflate(DeflateConfig::default());
+    let acceptor = Acceptor::default().options(options);
+    let mut socket = acceptor.accept(tcp).await.map_err(Failure::Accept)?;
     while let Some((message, mut outgoing)) = socket.receive_ref().await.map_err(Failure::Connection)? {
         outgoing.feed(&message).map_err(|error| Failure::Connection(error.into()))?;
     }
