@@ -102,12 +102,18 @@ impl Compressor {
         }
         let mut deflater = self.primed();
         let mut scratch = pool::take_scratch();
-        let len = deflate(&mut deflater, payload, &mut scratch, part == Part::WholeIfSmaller);
-        let Some(len) = len.map(|len| if part == Part::Fragment { len } else { len - TAIL.len() }) else {
-            self.give(deflater);
-            pool::give_scratch(scratch);
-            self.yield_of(is_text).nothing();
-            return None;
+        let len = match deflate(&mut deflater, payload, &mut scratch, part == Part::WholeIfSmaller) {
+            Ok(len) if part == Part::Fragment => len,
+            Ok(len) => len - TAIL.len(),
+            Err(given_up) => {
+                // A state that stands inside a block is dropped: at level 1, zlib-rs resets all but that.
+                if given_up == GivenUp::Flushed {
+                    self.give(deflater);
+                }
+                pool::give_scratch(scratch);
+                self.yield_of(is_text).nothing();
+                return None;
+            }
         };
         if part == Part::WholeIfSmaller {
             self.yield_of(is_text).something();
@@ -185,9 +191,14 @@ impl fmt::Debug for Compressed {
     }
 }
 
-/// Compresses all of `payload` up to a flush; returns how long that is, the tail included. `None` if it was to be
+/// Compresses all of `payload` up to a flush; returns how long that is, the tail included. An error if it was to be
 /// smaller without the tail than the payload, and is not, or does not look as if it would.
-fn deflate(deflater: &mut Deflater, payload: &[u8], scratch: &mut Scratch, smaller: bool) -> Option<usize> {
+fn deflate(
+    deflater: &mut Deflater,
+    payload: &[u8],
+    scratch: &mut Scratch,
+    smaller: bool,
+) -> Result<usize, GivenUp> {
     let state = &mut deflater.state;
     let (begun_in, begun_out) = (state.total_in(), state.total_out());
     let mut consumed = 0;
@@ -212,12 +223,20 @@ fn deflate(deflater: &mut Deflater, payload: &[u8], scratch: &mut Scratch, small
         if stage == payload.len() {
             // §7.2.1: a sync flush ends in an empty stored block.
             assert!(scratch.octets[..written].ends_with(&TAIL), "a flush ends with an empty block");
-            return (!smaller || written - TAIL.len() < payload.len()).then_some(written);
+            let shrinks = written - TAIL.len() < payload.len();
+            return if smaller && !shrinks { Err(GivenUp::Flushed) } else { Ok(written) };
         }
         if smaller && written > consumed - consumed / 32 {
-            return None;
+            return Err(GivenUp::InsideBlock);
         }
     }
+}
+
+/// Where the state stands when a payload was to be smaller and is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum GivenUp {
+    Flushed,
+    InsideBlock,
 }
 
 /// Whether compressing has been worth its time lately. What did not shrink says that the next will not either: the
@@ -254,3 +273,40 @@ const STAGE_LEN: usize = 64 << 10;
 const MIN_ROOM: usize = 256;
 /// After so many messages in a row that did not shrink, every 64th is tried.
 const MAX_ROW: u32 = 6;
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Decompressor, DeflateConfig, Direction, Inflated};
+    use super::*;
+
+    #[test]
+    fn a_message_given_up_halfway_does_not_spoil_the_next() {
+        let mut seed = 1_u32;
+        let noise: Vec<u8> = (0..2 * STAGE_LEN)
+            .map(|_| {
+                seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (seed >> 24) as u8
+            })
+            .collect();
+        let text = "Here it goes on. ".repeat(5);
+        for states in [States::Pooled, States::Dedicated] {
+            for level in 1..=9 {
+                let config = DeflateConfig::default().level(level).states(states);
+                let agreement = Agreement::new(config, Direction::UNLIMITED, Direction::UNLIMITED);
+                let mut compressor = Compressor::new(&agreement, Role::Server).unwrap();
+                let mut decompressor = Decompressor::new(&agreement, Role::Client);
+                for _ in 0..3 {
+                    assert!(compressor.compress(&noise, false, Part::WholeIfSmaller).is_none());
+                    let compressed = compressor.compress(text.as_bytes(), true, Part::Whole).unwrap();
+                    let mut payload = Vec::new();
+                    let mut inflated = Inflated { payload: &mut payload, text: None, max_len: 1 << 10 };
+                    decompressor.begin(true);
+                    let taken = decompressor.take(compressed.payload(), true, &mut inflated);
+                    assert_eq!(taken, Ok(()), "level {level}, {states:?}");
+                    assert_eq!(payload, text.as_bytes(), "level {level}, {states:?}");
+                    compressor.commit(compressed, text.as_bytes(), Part::Whole);
+                }
+            }
+        }
+    }
+}
