@@ -102,7 +102,7 @@ impl Decompressor {
             None => self.start(self.held.len() + octets.len(), last),
         };
         let Some(mut inflating) = begun else {
-            self.held.extend_from_slice(octets);
+            self.hold_back(octets);
             return Ok(());
         };
         inflating.inflate(&mem::take(&mut self.held), &self.window, inflated)?;
@@ -132,6 +132,18 @@ impl Decompressor {
             inflater.prime(&[self.window.octets()]);
         }
         Some(Inflating { inflater, _permit: permit, ended: false, consumed: 0, final_blocks: 0 })
+    }
+
+    fn hold_back(&mut self, octets: &[u8]) {
+        let (len, capacity) = (self.held.len(), self.held.capacity());
+        let needed = len + octets.len();
+        if needed > HELD_LEN {
+            self.held.reserve(octets.len());
+        } else if needed > capacity {
+            // Doubled, so that many pieces cost no more than a few copies; but no further than most messages go.
+            self.held.reserve_exact(needed.max(2 * capacity).min(HELD_LEN) - len);
+        }
+        self.held.extend_from_slice(octets);
     }
 
     /// The message is whole: the next may refer to it.

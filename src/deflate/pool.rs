@@ -42,7 +42,8 @@ pub(super) struct Key {
 
 /// A state that compresses.
 pub(super) struct Deflater {
-    pub(super) state: Deflate,
+    /// Boxed, so that a connection without one has no room for it.
+    pub(super) state: Box<Deflate>,
     pub(super) stamp: Option<Stamp>,
     key: Key,
     is_fresh: bool,
@@ -57,7 +58,7 @@ impl Deflater {
             mem_level: i32::from(key.memory_level),
             ..DeflateConfig::default()
         });
-        Self { state, stamp: None, key, is_fresh: true }
+        Self { state: Box::new(state), stamp: None, key, is_fresh: true }
     }
 
     /// Makes `window` the only thing that can be referred to, unless the state stands just there.
@@ -78,13 +79,14 @@ impl Deflater {
 
 /// A state that decompresses, whatever the window.
 pub(super) struct Inflater {
-    pub(super) state: Inflate,
+    /// Boxed as above.
+    pub(super) state: Box<Inflate>,
     pub(super) stamp: Option<Stamp>,
 }
 
 impl Inflater {
     pub(super) fn new() -> Self {
-        Self { state: Inflate::new(false, MAX_WINDOW_BITS), stamp: None }
+        Self { state: Box::new(Inflate::new(false, MAX_WINDOW_BITS)), stamp: None }
     }
 
     /// Makes these pieces of a window, the oldest first, the only thing that can be referred to.
