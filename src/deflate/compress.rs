@@ -102,14 +102,21 @@ impl Compressor {
         }
         let mut deflater = self.primed();
         let mut scratch = pool::take_scratch();
-        let len = deflate(&mut deflater, payload, &mut scratch, part == Part::WholeIfSmaller);
-        let Some(len) = len.map(|len| if part == Part::Fragment { len } else { len - TAIL.len() }) else {
-            self.give(deflater);
+        let if_smaller = part == Part::WholeIfSmaller;
+        let Some(flushed) = deflate(&mut deflater, payload, &mut scratch, if_smaller) else {
+            // The state stands inside a block, and zlib-rs does not forget that when it is reset: it is of no more use.
             pool::give_scratch(scratch);
             self.yield_of(is_text).nothing();
             return None;
         };
-        if part == Part::WholeIfSmaller {
+        let len = if part == Part::Fragment { flushed } else { flushed - TAIL.len() };
+        if if_smaller && len >= payload.len() {
+            self.give(deflater);
+            pool::give_scratch(scratch);
+            self.yield_of(is_text).nothing();
+            return None;
+        }
+        if if_smaller {
             self.yield_of(is_text).something();
         }
         Some(Compressed { scratch, len, deflater: Some(deflater) })
@@ -185,9 +192,14 @@ impl fmt::Debug for Compressed {
     }
 }
 
-/// Compresses all of `payload` up to a flush; returns how long that is, the tail included. `None` if it was to be
-/// smaller without the tail than the payload, and is not, or does not look as if it would.
-fn deflate(deflater: &mut Deflater, payload: &[u8], scratch: &mut Scratch, smaller: bool) -> Option<usize> {
+/// Compresses all of `payload` up to a flush; returns how long that is, the tail included. `None` if it was given up,
+/// with the state inside of it, because it was to become smaller and does not look as if it would.
+fn deflate(
+    deflater: &mut Deflater,
+    payload: &[u8],
+    scratch: &mut Scratch,
+    if_smaller: bool,
+) -> Option<usize> {
     let state = &mut deflater.state;
     let (begun_in, begun_out) = (state.total_in(), state.total_out());
     let mut consumed = 0;
@@ -212,9 +224,9 @@ fn deflate(deflater: &mut Deflater, payload: &[u8], scratch: &mut Scratch, small
         if stage == payload.len() {
             // §7.2.1: a sync flush ends in an empty stored block.
             assert!(scratch.octets[..written].ends_with(&TAIL), "a flush ends with an empty block");
-            return (!smaller || written - TAIL.len() < payload.len()).then_some(written);
+            return Some(written);
         }
-        if smaller && written > consumed - consumed / 32 {
+        if if_smaller && written > consumed - consumed / 32 {
             return None;
         }
     }
