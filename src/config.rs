@@ -26,14 +26,14 @@ impl Limits {
     /// The largest message that is received, in octets of payload. Default: 16 MiB.
     ///
     /// A message that is not delivered from the read buffer costs up to this much memory, charged as its octets
-    /// arrive. Past it the connection is failed with 1009. A compressed message keeps to it as it arrives and as it is
-    /// decompressed, which stops there.
+    /// arrive. Past it the connection is failed with 1009. Of a compressed message this is what it turns into; its
+    /// compressed octets may be an eighth more, and 64.
     #[must_use]
     pub const fn max_message_len(self, octets: usize) -> Self {
         Self { max_message_len: octets, ..self }
     }
 
-    /// The largest frame that is received, in octets of payload. Default: 16 MiB.
+    /// The largest frame that is received, in octets of payload as they are on the wire. Default: 16 MiB.
     ///
     /// Past it the connection is failed with 1009.
     #[must_use]
@@ -53,6 +53,13 @@ impl Limits {
     #[must_use]
     pub const fn message_len(&self) -> usize {
         self.max_message_len
+    }
+
+    /// The largest compressed payload of a message that is within the limit: the fixed code of RFC 1951 §3.2.6 takes up to
+    /// nine bits for an octet, a stored block five octets besides.
+    pub(crate) const fn compressed_len(&self) -> usize {
+        let len = self.max_message_len;
+        len.saturating_add(len / 8).saturating_add(64)
     }
 
     /// The largest frame that is received, in octets.

@@ -68,6 +68,7 @@ impl ReceivePath {
                 message_open: false,
                 max_frame_len: limits.frame_len(),
                 max_message_len: limits.message_len(),
+                max_compressed_len: limits.compressed_len(),
             },
             limits: *limits,
             frame: Frame::Header,
@@ -232,6 +233,9 @@ impl ReceivePath {
         }
         if !header.fin() || opcode == DataOpcode::Continuation {
             self.message.count_fragment(payload_len, &self.limits)?;
+        }
+        if header.rsv() == Rsv::RSV1 {
+            self.expect.max_message_len = self.expect.max_compressed_len;
         }
         // The limit is on the whole message: what this frame claims is no longer there for the next.
         self.expect.max_message_len -= payload_len;

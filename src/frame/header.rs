@@ -129,7 +129,7 @@ impl FrameHeader {
             short => (u64::from(short), 2),
         };
         if let Opcode::Data(_) = opcode {
-            expect.judge_len(payload_len)?;
+            expect.judge_len(payload_len, rsv)?;
         }
 
         let masking_key = if second & MASK != 0 {
@@ -202,6 +202,8 @@ pub struct Expect {
     pub max_frame_len: usize,
     /// How many octets of payload the message may still get.
     pub max_message_len: usize,
+    /// How many it may get in all if this frame says that it is compressed: that may be more than what it turns into.
+    pub max_compressed_len: usize,
 }
 
 impl Default for Expect {
@@ -213,6 +215,7 @@ impl Default for Expect {
             message_open: false,
             max_frame_len: usize::MAX,
             max_message_len: usize::MAX,
+            max_compressed_len: usize::MAX,
         }
     }
 }
@@ -263,12 +266,13 @@ impl Expect {
     }
 
     #[inline]
-    fn judge_len(&self, payload_len: u64) -> Result<(), ProtocolError> {
+    fn judge_len(&self, payload_len: u64, rsv: Rsv) -> Result<(), ProtocolError> {
         // A length that is no `usize` is above every limit.
         let payload_len = usize::try_from(payload_len).map_err(|_| ProtocolError::FrameTooBig)?;
+        let max_message_len = if rsv == Rsv::RSV1 { self.max_compressed_len } else { self.max_message_len };
         if payload_len > self.max_frame_len {
             Err(ProtocolError::FrameTooBig)
-        } else if payload_len > self.max_message_len {
+        } else if payload_len > max_message_len {
             Err(ProtocolError::MessageTooBig)
         } else {
             Ok(())

@@ -31,13 +31,24 @@ pub(crate) fn every_split_after(
     config: &Config,
     frames: &[impl AsRef<[u8]>],
 ) -> Transcript {
+    let open = || {
+        let mut connection = connection(role, config);
+        before(&mut connection);
+        connection
+    };
+    every_split_of(&open, frames)
+}
+
+/// [`every_split`] for the connections that `open` makes, all of them alike.
+pub(crate) fn every_split_of(open: &dyn Fn() -> Connection, frames: &[impl AsRef<[u8]>]) -> Transcript {
+    let role = open().role();
     let input: Vec<u8> = frames.iter().flat_map(AsRef::as_ref).copied().collect();
     let cuts = cuts(frames, input.len());
     let octets: Vec<usize> = (1..input.len()).collect();
 
     let mut references = Vec::new();
     for driver in DRIVERS {
-        let run = |input: &[u8], cuts: &[usize]| Run::of(before, role, config, driver, input, cuts);
+        let run = |input: &[u8], cuts: &[usize]| Run::of(open(), driver, input, cuts);
         let reference = run(&input, &octets);
         run(&input, &[]).assert_agrees(&reference, &[], input.len());
         for &cut in &cuts {
@@ -237,16 +248,9 @@ struct Run {
 }
 
 impl Run {
-    fn of(
-        before: &dyn Fn(&mut Connection),
-        role: Role,
-        config: &Config,
-        driver: Driver,
-        input: &[u8],
-        cuts: &[usize],
-    ) -> Self {
+    fn of(connection: Connection, driver: Driver, input: &[u8], cuts: &[usize]) -> Self {
         let mut driving = Driving {
-            connection: connection(role, config),
+            connection,
             driver,
             unread: Vec::new(),
             start: 0,
@@ -256,7 +260,6 @@ impl Run {
             failed: None,
             output: Vec::new(),
         };
-        before(&mut driving.connection);
         driving.write(Writes::AfterEachEvent);
         let mut from = 0;
         for &cut in cuts.iter().chain([&input.len()]) {

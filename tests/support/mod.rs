@@ -2,14 +2,20 @@
 #![allow(dead_code, unused_imports, reason = "each test binary uses its own part of this")]
 
 pub(crate) mod allocations;
+#[cfg(feature = "deflate")]
+pub(crate) mod deflate;
 pub(crate) mod every_split;
 pub(crate) mod frames;
 pub(crate) mod keys;
+#[cfg(feature = "deflate")]
+pub(crate) mod raw_deflate;
 
 use sansocket::connection::Connection;
 use sansocket::{Config, Role};
 
-pub(crate) use every_split::{Event, Transcript, every_split, every_split_after, every_split_from_peer};
+pub(crate) use every_split::{
+    Event, Transcript, every_split, every_split_after, every_split_from_peer, every_split_of,
+};
 pub(crate) use frames::{KEY, client_frame, client_frame_with, from_peer, masked, server_frame, wire_frames};
 pub(crate) use keys::{SECOND_KEY, known_keys};
 
