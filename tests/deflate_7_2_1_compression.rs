@@ -130,7 +130,7 @@ fn both_send_equal_messages_as_equal_octets_without_takeover() {
     }
 }
 
-// 7692-7.2.1-8 7692-7.2.1-9 7692-7.2.1-10 CM-60
+// 7692-7.2.1-8 7692-7.2.1-9 7692-7.2.1-10 7692-7.1.2.2-10 CM-60
 #[test]
 fn both_send_no_reference_to_before_the_agreed_window() {
     for role in BOTH_ROLES {
