@@ -217,7 +217,7 @@ fn both_receive_a_new_message_inside_a_compressed_one() {
     }
 }
 
-// 7692-6-1 7692-6.1-1 7692-7.2.1-1 7692-7.2.1-3 CM-58
+// 6455-6.1-8 7692-6-1 7692-6.1-1 7692-7.2.1-1 7692-7.2.1-3 CM-58
 #[test]
 fn both_send_hello_compressed() {
     let golden: [(Role, &[u8]); 2] = [
@@ -231,7 +231,7 @@ fn both_send_hello_compressed() {
     }
 }
 
-// 7692-6-6 7692-6.1-2
+// 7692-6-6 7692-6.1-2 7692-8-1
 #[test]
 fn both_send_the_opcode_of_the_message_and_plain_ones_without_rsv1() {
     for role in BOTH_ROLES {

@@ -302,6 +302,52 @@ fn both_receive_a_message_that_was_cut_at_any_octet() {
     }
 }
 
+// The octets that were left out would be the end of a table of codes, and the end of its block: they end no block with
+// nothing in it, and bits of them are left over.
+// 7692-7.2.2-7
+#[test]
+fn both_receive_a_dynamic_block_that_was_cut_where_the_tail_could_go_on() {
+    let mut cut = BlockWriter::default();
+    // Four octets, so that the table ends with an octet.
+    cut.fixed(false, &[Symbol::Literal(0xff); 4]);
+    // 257 symbols, 4 distances, lengths of codes: `0` is 0, `10` is 1, `11` is 2.
+    cut.bits(0, 1).bits(2, 2).bits(0, 5).bits(3, 5).bits(14, 4);
+    for place in 0..18 {
+        // RFC 1951 §3.2.7 has 0 at the fourth place, 2 at the sixteenth, 1 at the eighteenth.
+        let len = match place {
+            3 => 1,
+            15 | 17 => 2,
+            _ => 0,
+        };
+        cut.bits(len, 3);
+    }
+    // Three symbols with two bits, and none for all but the last 17: 16 that the zeros of the tail stand for, and the
+    // end of the block.
+    cut.code(0b11_1111, 6)
+        .bits(0, 31)
+        .bits(0, 31)
+        .bits(0, 31)
+        .bits(0, 31)
+        .bits(0, 31)
+        .bits(0, 31)
+        .bits(0, 31)
+        .bits(0, 20);
+    let cut = cut.octets();
+    // With the tail the block ends in its last octet: at the 12th of 16 ones.
+    let whole = [&cut[..], &[0x00, 0x00, 0xff, 0x0f]].concat();
+    assert_eq!(message(&whole, &[]).unwrap().octets, [0xff; 4]);
+    assert_eq!(message(&cut, &[]), None);
+    for agreement in with_takeover() {
+        for role in BOTH_ROLES {
+            let frames = [server_frame(0xc2, &whole), server_frame(0xc2, &cut), server_frame(0xc1, FIRST)];
+            let at = frames[0].len() + frames[1].len() + 2 * key_len(role);
+            let received = every_split_deflated(role, &Config::default(), &agreement, &frames);
+            assert_eq!(received.events, [Event::binary([0xff; 4])]);
+            received.assert_failed(ProtocolError::InvalidCompressedData, 1007, at);
+        }
+    }
+}
+
 // 7692-7.2.2-6 7692-7.2.2-4 CM-61
 #[test]
 fn both_receive_a_reference_to_a_message_that_never_was() {

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::{fmt, mem};
 
-use zlib_rs::{InflateFlush, Status};
+use zlib_rs::{InflateError, InflateFlush, Status};
 
 use super::agreement::Agreement;
 use super::config::{MAX_WINDOW_BITS, MIN_SEND_WINDOW_BITS, States};
@@ -246,15 +246,36 @@ impl Inflating {
         if self.ended {
             return Ok(());
         }
-        let state = &mut self.inflater.state;
-        let (begun_in, begun_out) = (state.total_in(), state.total_out());
-        let status = state.decompress(&TAIL_AND_MORE, &mut [0], InflateFlush::Block);
-        let consumed = state.total_in() - begun_in;
-        let produced = state.total_out() - begun_out;
-        match (status, consumed, produced) {
-            (Ok(_), 4, 0) => Ok(()),
+        let (status, consumed) = self.decompress_without_output(&TAIL_AND_MORE, InflateFlush::Block);
+        if status.is_err() || consumed != 4 {
+            return Err(ProtocolError::InvalidCompressedData);
+        }
+        // A block with codes may also have come to its end inside the last octet. Then bits of it are left over, all of
+        // them ones, with which an empty block is none.
+        match self.decompress_without_output(&EMPTY_BLOCK, InflateFlush::NoFlush) {
+            (Ok(Status::Ok), 5) => Ok(()),
+            // The block said that it was the last.
+            (Ok(Status::StreamEnd), 0) => {
+                self.ended = true;
+                Ok(())
+            }
             _ => Err(ProtocolError::InvalidCompressedData),
         }
+    }
+
+    /// How many octets the state takes without anything coming out; as an error, if anything does.
+    fn decompress_without_output(
+        &mut self,
+        octets: &[u8],
+        flush: InflateFlush,
+    ) -> (Result<Status, InflateError>, u64) {
+        let state = &mut self.inflater.state;
+        let (begun_in, begun_out) = (state.total_in(), state.total_out());
+        let status = state.decompress(octets, &mut [0], flush);
+        if state.total_out() > begun_out {
+            return (Err(InflateError::DataError), 0);
+        }
+        (status, state.total_in() - begun_in)
     }
 }
 
@@ -313,6 +334,8 @@ const HELD_LEN: usize = 4 << 10;
 const STEP_LEN: usize = 32 << 10;
 /// The octets that the sender leaves out (§7.2.1), and one that must be left over.
 const TAIL_AND_MORE: [u8; 5] = [0, 0, 0xff, 0xff, 0x55];
+/// A stored block with nothing in it.
+const EMPTY_BLOCK: [u8; 5] = [0, 0, 0, 0xff, 0xff];
 /// The largest window that DEFLATE has.
 const MAX_WINDOW_LEN: usize = 1 << MAX_WINDOW_BITS;
 /// Behind each final block the state has to be primed anew, which costs as much as inflating kilobytes: a message may

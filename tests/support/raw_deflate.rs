@@ -82,10 +82,9 @@ fn inflate_block(bits: &mut Bits<'_>, output: &mut Output, symbols: &Code, dista
                 let &(base, extra) = DISTANCES.get(usize::from(distances.decode(bits)?))?;
                 let distance = (base + bits.take(extra)?) as usize;
                 output.farthest = output.farthest.max(distance);
-                let mut from = output.octets.len().checked_sub(distance)?;
-                for _ in 0..len {
-                    output.octets.push(output.octets[from]);
-                    from += 1;
+                let from = output.octets.len().checked_sub(distance)?;
+                for at in from..from + len as usize {
+                    output.octets.push(output.octets[at]);
                 }
             }
         }
@@ -209,7 +208,7 @@ pub(crate) struct BlockWriter {
 impl BlockWriter {
     pub(crate) fn bits(&mut self, value: u32, count: u32) -> &mut Self {
         for place in 0..count {
-            if self.used % 8 == 0 {
+            if self.used.is_multiple_of(8) {
                 self.octets.push(0);
             }
             let octet = self.octets.last_mut().expect("there is room for the bit");
