@@ -2,6 +2,7 @@
 //!
 //! The peer on the reference zlib is `interop/zlib_peer.py`: it needs Python 3 and nothing else.
 #![cfg(feature = "deflate")]
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
 #[path = "support/corpus.rs"]
 mod corpus;

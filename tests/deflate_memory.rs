@@ -2,6 +2,7 @@
 //!
 //! `cargo test --features deflate --test deflate_memory -- --nocapture` prints the figures.
 #![cfg(feature = "deflate")]
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
 #[path = "support/corpus.rs"]
 mod corpus;
