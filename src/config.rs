@@ -27,7 +27,8 @@ impl Limits {
     ///
     /// A message that is not delivered from the read buffer costs up to this much memory, charged as its octets
     /// arrive. Past it the connection is failed with 1009. Of a compressed message this is what it turns into; its
-    /// compressed octets may be an eighth more, and 64.
+    /// compressed octets may be an eighth more, and 64: no compressor needs as much, unless it flushes after every few
+    /// octets.
     #[must_use]
     pub const fn max_message_len(self, octets: usize) -> Self {
         Self { max_message_len: octets, ..self }
