@@ -55,7 +55,7 @@ impl Mode {
         let config = DeflateConfig::default().send_window_bits(self.window_bits).states(self.states);
         let direction =
             Direction { max_window_bits: self.window_bits, context_takeover: self.context_takeover };
-        Agreement::new(config, direction, direction)
+        Agreement::new(config).with_server(direction).with_client(direction)
     }
 
     fn connection(self, role: Role) -> Connection {

@@ -26,9 +26,9 @@ impl Limits {
     /// The largest message that is received, in octets of payload. Default: 16 MiB.
     ///
     /// A message that is not delivered from the read buffer costs up to this much memory, charged as its octets
-    /// arrive. Past it the connection is failed with 1009. Of a compressed message this is what it turns into; its
-    /// compressed octets may be an eighth more, and 64: no compressor needs as much, unless it flushes after every few
-    /// octets.
+    /// arrive. Past it the connection is failed with 1009. Of a compressed message this is what it turns into, which
+    /// is looked at as it does; its compressed octets may be eight times as many, and 64 KiB, so that a sender may flush
+    /// after every octet. They are not kept.
     #[must_use]
     pub const fn max_message_len(self, octets: usize) -> Self {
         Self { max_message_len: octets, ..self }
@@ -56,11 +56,10 @@ impl Limits {
         self.max_message_len
     }
 
-    /// The largest compressed payload of a message that is within the limit: the fixed code of RFC 1951 §3.2.6 takes up to
-    /// nine bits for an octet, a stored block five octets besides.
+    /// How many compressed octets a message may have. What they turn into has a limit of its own: this one is for those that
+    /// turn into nothing, and would keep a message open for ever. An octet that is flushed by itself takes eight.
     pub(crate) const fn compressed_len(&self) -> usize {
-        let len = self.max_message_len;
-        len.saturating_add(len / 8).saturating_add(64)
+        self.max_message_len.saturating_mul(8).saturating_add(64 << 10)
     }
 
     /// The largest frame that is received, in octets.

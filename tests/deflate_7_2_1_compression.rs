@@ -108,10 +108,7 @@ fn both_send_equal_messages_as_equal_octets_without_takeover() {
             let config = DeflateConfig::default().states(states);
             let own_wish = config.send_context_takeover(false);
             // Agreed, or wished for by this end alone.
-            let agreements = [
-                sent_by(role, config, NO_TAKEOVER),
-                Agreement::new(own_wish, Direction::UNLIMITED, Direction::UNLIMITED),
-            ];
+            let agreements = [sent_by(role, config, NO_TAKEOVER), Agreement::new(own_wish)];
             for agreement in agreements {
                 let mut connection = deflating(role, &Config::default(), &agreement);
                 for text in [&b"Hello"[..], text.as_bytes(), &[b'x'; 70_000]] {
@@ -175,8 +172,7 @@ fn both_send_600_random_octets_twice_and_refer_to_the_first_if_the_window_reache
             compressed(&mut connection, &octets);
             assert_eq!(compressed(&mut connection, &octets).len() < 100, matched);
             // What this end wants less of it does not use.
-            let agreement =
-                Agreement::new(config.send_window_bits(9), Direction::UNLIMITED, Direction::UNLIMITED);
+            let agreement = Agreement::new(config.send_window_bits(9));
             let mut connection = deflating(role, &Config::default(), &agreement);
             assert!(compressed(&mut connection, &twice).len() > 1200);
         }

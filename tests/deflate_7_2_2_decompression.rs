@@ -3,7 +3,7 @@
 
 mod support;
 
-use sansocket::deflate::{Agreement, DeflateConfig, Direction};
+use sansocket::deflate::{Agreement, DeflateConfig};
 use sansocket::{Config, ProtocolError, Role};
 use support::deflate::{
     Blocks, NO_TAKEOVER, OtherEncoder, compressed, every_split_deflated, fragments, letters, random, sent_by,
@@ -459,7 +459,7 @@ fn both_receive_references_far_back_within_a_message() {
 #[test]
 fn both_receive_what_another_encoder_sends_with_takeover() {
     let config = DeflateConfig::default();
-    let agreement = Agreement::new(config, Direction::UNLIMITED, Direction::UNLIMITED);
+    let agreement = Agreement::new(config);
     for role in BOTH_ROLES {
         for blocks in [Blocks::Fixed, Blocks::Best, Blocks::Stored] {
             let mut encoder = OtherEncoder::new(blocks);

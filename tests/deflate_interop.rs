@@ -112,8 +112,8 @@ fn connection(role: Role, agreement: &Agreement, fragment_len: Option<usize>) ->
 /// One direction as given, the other without limits.
 fn agreement(config: DeflateConfig, sender: Role, sent: Direction) -> Agreement {
     match sender {
-        Role::Server => Agreement::new(config, sent, Direction::UNLIMITED),
-        Role::Client => Agreement::new(config, Direction::UNLIMITED, sent),
+        Role::Server => Agreement::new(config).with_server(sent),
+        Role::Client => Agreement::new(config).with_client(sent),
     }
 }
 
@@ -342,7 +342,7 @@ fn everything_that_zlib_sends_is_decoded() {
 /// To how many octets JSON is compressed by a number of connections that take turns on one thread.
 fn compressed_len(states: States, takeover: bool) -> usize {
     let config = DeflateConfig::default().states(states).send_context_takeover(takeover);
-    let agreement = Agreement::new(config, Direction::UNLIMITED, Direction::UNLIMITED);
+    let agreement = Agreement::new(config);
     let mut ends: Vec<_> = (0..RATIO_LANES).map(|_| connection(Role::Server, &agreement, None)).collect();
     let mut len = 0;
     for (number, octets) in corpus::chat(RATIO_MESSAGES).messages.into_iter().enumerate() {

@@ -36,13 +36,13 @@ fn connection(role: Role, agreement: &Agreement) -> Connection {
         Role::Client => Connection::client(&config, wire::fixed_key()),
         Role::Server => Connection::server(&config),
     }
-    .with_deflate(agreement)
+    .with_deflate(&agreement)
 }
 
 fn agreement(config: DeflateConfig, us: Role, ours: Direction, peers: Direction) -> Agreement {
     match us {
-        Role::Server => Agreement::new(config, ours, peers),
-        Role::Client => Agreement::new(config, peers, ours),
+        Role::Server => Agreement::new(config).with_server(ours).with_client(peers),
+        Role::Client => Agreement::new(config).with_server(peers).with_client(ours),
     }
 }
 
@@ -165,7 +165,8 @@ mod over_tokio {
         assert!(messages.iter().map(String::len).sum::<usize>() > 32 * KIB);
         for (bits, most) in [(12, 9 * KIB), (15, 37 * KIB)] {
             let direction = Direction { max_window_bits: bits, context_takeover: true };
-            let agreement = Agreement::new(DeflateConfig::default(), direction, direction);
+            let agreement =
+                Agreement::new(DeflateConfig::default()).with_server(direction).with_client(direction);
             let run = |pairs: usize| {
                 held_by(|| {
                     let mut alive = Vec::with_capacity(pairs);
@@ -173,7 +174,7 @@ mod over_tokio {
                         let (near, far) = tokio::io::duplex(4 * KIB);
                         let ends = [(Role::Client, near), (Role::Server, far)];
                         let [mut client, mut server] = ends.map(|(role, io)| {
-                            let negotiated = Negotiated::default().with_deflate(agreement);
+                            let negotiated = Negotiated::default().with_deflate(&agreement);
                             WebSocket::negotiated(io, role, negotiated, &Config::default(), Vec::new())
                         });
                         for message in &messages {

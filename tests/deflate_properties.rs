@@ -132,7 +132,8 @@ struct Pair {
 
 impl Pair {
     fn new(options: Options) -> Self {
-        let agreement = Agreement::new(options.deflate, options.server, options.client);
+        let agreement =
+            Agreement::new(options.deflate).with_server(options.server).with_client(options.client);
         let config = Config::default().fragment_len(options.fragment_len).high_water_mark(1 << 24);
         Self {
             client: deflating(Role::Client, &config, &agreement),

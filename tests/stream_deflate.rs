@@ -15,11 +15,11 @@ use sansocket::{CloseCode, Config, Message, Role};
 use stream_support::*;
 
 fn agreement() -> Agreement {
-    Agreement::new(DeflateConfig::default(), Direction::UNLIMITED, Direction::UNLIMITED)
+    Agreement::new(DeflateConfig::default())
 }
 
 fn compressing<S>(role: Role, io: S, config: &Config, agreement: Agreement) -> WebSocket<S> {
-    WebSocket::negotiated(io, role, Negotiated::default().with_deflate(agreement), config, Vec::new())
+    WebSocket::negotiated(io, role, Negotiated::default().with_deflate(&agreement), config, Vec::new())
 }
 
 /// The messages in these octets, as a peer decompresses them that has seen all that came before.
@@ -156,11 +156,8 @@ async fn many_senders_of_both_ends_send_compressed_messages_whole_and_in_order()
     for states in [States::Pooled, States::Dedicated] {
         let (near, far) = tokio::io::duplex(3000);
         let config = Config::default().high_water_mark(2000);
-        let agreement = Agreement::new(
-            DeflateConfig::default().states(states),
-            Direction { max_window_bits: 10, context_takeover: true },
-            Direction::UNLIMITED,
-        );
+        let agreement = Agreement::new(DeflateConfig::default().states(states))
+            .with_server(Direction { max_window_bits: 10, context_takeover: true });
         let (mut here, sender_here) = compressing(Role::Client, near, &config, agreement).split();
         let (mut there, sender_there) = compressing(Role::Server, far, &config, agreement).split();
         let mut sending = Vec::new();
@@ -212,6 +209,69 @@ where
         seen.push(received.unwrap().unwrap().as_text().unwrap().to_owned());
     }
     seen
+}
+
+/// The text of a message that takes long to compress.
+fn large_text() -> String {
+    let mut seed = 1_u32;
+    (0..4 << 20)
+        .map(|_| {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            char::from(b'a' + (seed >> 24) as u8 % 16)
+        })
+        .collect()
+}
+
+// While one sender compresses, another one waits without its thread, and is woken; a Ping is answered. CM-25 CM-26
+#[test]
+fn senders_wait_for_a_message_that_is_compressed_without_blocking_and_pongs_do_not_wait() {
+    let runtime = paused();
+    let _entered = runtime.enter();
+    let text = large_text();
+    let slow = Agreement::new(DeflateConfig::default().level(9));
+    for _ in 0..50 {
+        let (mock, script) = mock();
+        let (mut receiver, sender) = compressing(Role::Server, mock, &Config::default(), slow).split();
+        let large = sender.clone();
+        let text = text.clone();
+        let (begins, begun) = std::sync::mpsc::channel();
+        let compressing = std::thread::spawn(move || {
+            begins.send(()).unwrap();
+            cut_off(large.send(text)).map(Result::unwrap)
+        });
+        begun.recv().unwrap();
+        let (wakes, waker) = Wakes::new();
+        let mut small = pin!(sender.feed(Message::text("small").compression(Compression::Never)));
+        let mut waited = false;
+        while !waited && !compressing.is_finished() {
+            script.window(0);
+            let outcome = poll_with(small.as_mut(), &waker);
+            waited = outcome.is_pending();
+            if outcome.is_ready() {
+                // It was there before the large one.
+                break;
+            }
+        }
+        if waited {
+            script.window(usize::MAX);
+            script.peer_sends(to(Role::Server, PING, b"p"));
+            waits(receiver.receive());
+            let written = script.written();
+            let answered_first = written.starts_with(b"\x8a\x01p");
+            compressing.join().unwrap();
+            assert!(wakes.count() > 0, "whoever waited is woken");
+            by_polling(small).unwrap();
+            by_polling(sender.flush()).unwrap();
+            let written = script.written();
+            assert!(written.windows(7).any(|octets| octets == b"\x81\x05small"));
+            if answered_first {
+                return;
+            }
+        } else {
+            compressing.join().unwrap();
+        }
+    }
+    panic!("the thread was never at work when another sender and a Ping came");
 }
 
 // 7692-6-9

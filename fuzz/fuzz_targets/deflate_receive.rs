@@ -162,8 +162,9 @@ impl Options {
 
     fn connection(&self) -> Connection {
         let config = Config::default().limits(Limits::default().max_message_len(self.max_len));
-        let agreement =
-            Agreement::new(DeflateConfig::default().states(self.states), self.direction, self.direction);
+        let agreement = Agreement::new(DeflateConfig::default().states(self.states))
+            .with_server(self.direction)
+            .with_client(self.direction);
         match self.role {
             Role::Server => Connection::server(&config),
             Role::Client => Connection::client(&config, KeySource::injected(|| MaskingKey::new([0; 4]))),
@@ -179,7 +180,7 @@ impl Options {
             let allowed = match message.kind {
                 Kind::Uncompressed => self.max_len,
                 // What no compressor needs for a message within the limit is refused before it is looked at.
-                Kind::Text | Kind::Binary => self.max_len + self.max_len / 8 + 64,
+                Kind::Text | Kind::Binary => 8 * self.max_len + (64 << 10),
             };
             if message.payload.len() > allowed {
                 // Which error comes first depends on the fragments.
@@ -238,7 +239,7 @@ fn accept_failure(
 }
 
 /// Fewer than this crate allows, which counts compressed octets as well.
-const FINAL_BLOCKS: usize = 1000;
+const FINAL_BLOCKS: usize = 64;
 const LIMITS: [usize; 8] = [128 << 10, 64 << 10, 4 << 10, 1000, 256, 16, 1, 0];
 /// The state, windows, what is held back, and steps on the way.
 const OVERHEAD: usize = 256 << 10;

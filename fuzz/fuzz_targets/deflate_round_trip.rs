@@ -72,7 +72,7 @@ impl Options {
     }
 
     fn connection(&self, role: Role) -> Connection {
-        let agreement = Agreement::new(self.config, self.direction, self.direction);
+        let agreement = Agreement::new(self.config).with_server(self.direction).with_client(self.direction);
         let config = Config::default().fragment_len(self.fragment_len);
         match role {
             Role::Server => Connection::server(&config),

@@ -68,7 +68,7 @@ impl ReceivePath {
                 message_open: false,
                 max_frame_len: limits.frame_len(),
                 max_message_len: limits.message_len(),
-                max_compressed_len: limits.compressed_len(),
+                max_compressed_len: None,
             },
             limits: *limits,
             frame: Frame::Header,
@@ -85,6 +85,7 @@ impl ReceivePath {
     #[cfg(feature = "deflate")]
     pub(crate) fn set_deflate(&mut self, agreement: &Agreement, role: Role) {
         self.expect.rsv = Rsv::RSV1;
+        self.expect.max_compressed_len = Some(self.limits.compressed_len());
         self.decompressor = Some(Box::new(Decompressor::new(agreement, role)));
     }
 
@@ -234,8 +235,9 @@ impl ReceivePath {
         if !header.fin() || opcode == DataOpcode::Continuation {
             self.message.count_fragment(payload_len, &self.limits)?;
         }
+        #[cfg(feature = "deflate")]
         if header.rsv() == Rsv::RSV1 {
-            self.expect.max_message_len = self.expect.max_compressed_len;
+            self.expect.max_message_len = self.limits.compressed_len();
         }
         // The limit is on the whole message: what this frame claims is no longer there for the next.
         self.expect.max_message_len -= payload_len;
@@ -407,7 +409,8 @@ impl ReceivePath {
             let rest = input.get(self.ahead.offset - read..)?;
             let expect = Expect {
                 message_open: self.ahead.message_open,
-                max_message_len: self.limits.message_len(),
+                // Messages are judged when their turn has come.
+                max_message_len: usize::MAX,
                 ..self.expect
             };
             // A frame that breaks a rule ends the scan: it fails the connection when its turn has come.

@@ -13,6 +13,8 @@ use super::keys::KeySource;
 use super::output::Output;
 use crate::close_code::CloseCode;
 use crate::config::{Config, PONGS_IN_ORDER};
+#[cfg(all(feature = "deflate", feature = "tokio"))]
+use crate::deflate::Compression;
 #[cfg(feature = "deflate")]
 use crate::deflate::{Agreement, Compressed, Compressor, Part};
 use crate::error::{Failure, ProtocolError, SendError};
@@ -101,14 +103,21 @@ impl Encoder {
         self.compressor = Compressor::new(agreement, role).map(Box::new);
     }
 
-    /// Whether preparing a message may take long.
+    /// Whether preparing this message may take long.
     #[cfg(feature = "tokio")]
     #[inline]
-    pub(crate) fn compresses(&self) -> bool {
+    #[cfg_attr(
+        not(feature = "deflate"),
+        allow(clippy::unused_self, reason = "without compression, nothing does")
+    )]
+    pub(crate) fn compresses(&self, message: &OutgoingMessage<'_>) -> bool {
         #[cfg(feature = "deflate")]
-        return self.compressor.is_some();
+        return self.compressor.is_some() && message.compression != Compression::Never;
         #[cfg(not(feature = "deflate"))]
-        return false;
+        {
+            let _ = message;
+            false
+        }
     }
 
     /// Queues a whole message, or nothing.
@@ -158,9 +167,10 @@ impl Encoder {
         #[cfg(feature = "deflate")]
         if let Some((compressed, part)) = prepared.compressed {
             // RFC 7692 §6.1: fragments are made of the compressed payload.
-            self.push_payload(Rsv::RSV1, opcode, Payload::Borrowed(compressed.payload()), outbox);
+            self.push_payload(Rsv::RSV1, opcode, compressed_payload(&compressed), outbox);
             if let Some(compressor) = &mut self.compressor {
-                compressor.commit(compressed, prepared.message.payload.octets(), part);
+                let OutgoingMessage { kind, payload, .. } = &prepared.message;
+                compressor.commit(compressed, payload.octets(), *kind == MessageKind::Text, part);
             }
             return;
         }
@@ -227,8 +237,8 @@ impl Encoder {
             let compressed = compressor.compress(payload, is_text, part)?;
             // RFC 7692 §6.1: RSV1 belongs to the first frame.
             let rsv = if self.open.is_none() { Rsv::RSV1 } else { Rsv::NONE };
-            outbox.push_data(fin == Fin::Last, rsv, opcode, Payload::Borrowed(compressed.payload()));
-            compressor.commit(compressed, payload, part);
+            outbox.push_data(fin == Fin::Last, rsv, opcode, compressed_payload(&compressed));
+            compressor.commit(compressed, payload, is_text, part);
             Some(())
         });
         compressed.is_some()
@@ -413,6 +423,14 @@ impl Outbox {
     #[inline]
     fn next_key(&mut self) -> Option<MaskingKey> {
         if self.role.masks_outgoing() { self.keys.next() } else { None }
+    }
+}
+
+#[cfg(feature = "deflate")]
+fn compressed_payload(compressed: &Compressed) -> Payload<'_> {
+    match compressed.shared() {
+        Some(octets) => Payload::Shared(octets),
+        None => Payload::Borrowed(compressed.octets()),
     }
 }
 

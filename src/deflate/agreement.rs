@@ -14,7 +14,8 @@ pub struct Agreement {
 /// What binds one end when it compresses, and tells the other how much it has to remember.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Direction {
-    /// The window as a power of two, 8 to 15. More is taken as 15.
+    /// The window as a power of two, 8 to 15. Less is taken as 8, more as 15. With 8 the end that is bound by it sends
+    /// its messages as they are, since zlib cannot compress with so small a window.
     pub max_window_bits: u8,
     /// Whether a message may refer to the messages before it.
     pub context_takeover: bool,
@@ -26,11 +27,23 @@ impl Direction {
 }
 
 impl Agreement {
-    /// What a handshake agreed on that this crate has not made: on what the server and what the client sends. `config`
-    /// says how this end compresses.
+    /// What a handshake without parameters agrees on, if this crate has not made it. `config` says how this end
+    /// compresses.
     #[must_use]
-    pub const fn new(config: DeflateConfig, server: Direction, client: Direction) -> Self {
-        Self { server, client, config }
+    pub const fn new(config: DeflateConfig) -> Self {
+        Self { server: Direction::UNLIMITED, client: Direction::UNLIMITED, config }
+    }
+
+    /// With this for what the server sends.
+    #[must_use]
+    pub const fn with_server(self, server: Direction) -> Self {
+        Self { server, ..self }
+    }
+
+    /// With this for what the client sends.
+    #[must_use]
+    pub const fn with_client(self, client: Direction) -> Self {
+        Self { client, ..self }
     }
 
     /// What the server keeps to: `server_max_window_bits`, `server_no_context_takeover`.

@@ -1,13 +1,15 @@
 //! Compressing what one end sends: RFC 7692 §7.2.1.
 
-use std::fmt;
+use std::{fmt, mem};
 
+use bytes::Bytes;
 use zlib_rs::DeflateFlush;
 
 use super::agreement::Agreement;
 use super::config::{Compression, MIN_SEND_WINDOW_BITS, States};
 use super::pool::{self, Deflater, Key, Scratch, Stamp};
 use super::window::Window;
+use crate::config::COPY_UP_TO;
 use crate::role::Role;
 
 /// The sending side of an agreement: which messages are compressed, and to what.
@@ -27,14 +29,23 @@ pub(crate) struct Compressor {
     /// Of text and of binary messages, which often differ.
     text_yield: Yield,
     binary_yield: Yield,
+    /// Of the message that is being sent in fragments.
+    fragments: Fragments,
 }
 
 /// A payload that has been compressed and not yet been sent.
 pub(crate) struct Compressed {
-    scratch: Scratch,
-    len: usize,
+    octets: Octets,
     /// `None` when nothing went through a state.
     deflater: Option<Deflater>,
+}
+
+/// Where a compressed payload lies.
+enum Octets {
+    /// The first so many of these.
+    Scratch(Scratch, usize),
+    /// In memory of its own, so that nobody copies it who has something locked.
+    Shared(Bytes),
 }
 
 /// What part of a message a payload is.
@@ -70,6 +81,7 @@ impl Compressor {
             stamp: Stamp::new(),
             text_yield: Yield::default(),
             binary_yield: Yield::default(),
+            fragments: Fragments::default(),
         })
     }
 
@@ -115,22 +127,42 @@ impl Compressor {
                 return None;
             }
         };
-        if part == Part::WholeIfSmaller {
-            self.yield_of(is_text).something();
+        match part {
+            Part::WholeIfSmaller => self.yield_of(is_text).something(),
+            Part::Whole => {}
+            Part::Fragment | Part::LastFragment => self.fragments.add(payload.len(), len),
         }
-        Some(Compressed { scratch, len, deflater: Some(deflater) })
+        let octets = if len <= COPY_UP_TO {
+            Octets::Scratch(scratch, len)
+        } else {
+            let shared = Bytes::copy_from_slice(&scratch.octets[..len]);
+            pool::give_scratch(scratch);
+            Octets::Shared(shared)
+        };
+        Some(Compressed { octets, deflater: Some(deflater) })
     }
 
     /// Says that the compressed payload is on its way, and `payload` what it was made from.
-    pub(crate) fn commit(&mut self, compressed: Compressed, payload: &[u8], part: Part) {
-        self.stamp.advance();
+    pub(crate) fn commit(&mut self, compressed: Compressed, payload: &[u8], is_text: bool, part: Part) {
+        let Compressed { octets, deflater } = compressed;
+        if let Octets::Scratch(scratch, _) = octets {
+            pool::give_scratch(scratch);
+        }
+        if part == Part::LastFragment {
+            let shrank = mem::take(&mut self.fragments).shrank();
+            let so_far = self.yield_of(is_text);
+            if shrank { so_far.something() } else { so_far.nothing() }
+        }
         if self.context_takeover || part == Part::Fragment {
+            // Nothing is as it was: the state goes on just there.
+            if payload.is_empty() {
+                return;
+            }
             self.window.push(payload);
         } else {
             self.window.clear();
         }
-        let Compressed { scratch, deflater, .. } = compressed;
-        pool::give_scratch(scratch);
+        self.stamp.advance();
         if let Some(mut deflater) = deflater {
             // Without anything to refer to, any state will do for the next message.
             deflater.stamp = (!self.window.octets().is_empty()).then_some(self.stamp);
@@ -173,21 +205,30 @@ impl fmt::Debug for Compressor {
 }
 
 impl Compressed {
-    fn without_state(octets: &[u8]) -> Self {
-        let mut scratch = pool::take_scratch();
-        scratch.room(octets.len())[..octets.len()].copy_from_slice(octets);
-        Self { scratch, len: octets.len(), deflater: None }
+    fn without_state(octets: &'static [u8]) -> Self {
+        Self { octets: Octets::Shared(Bytes::from_static(octets)), deflater: None }
     }
 
-    pub(crate) fn payload(&self) -> &[u8] {
-        &self.scratch.octets[..self.len]
+    pub(crate) fn octets(&self) -> &[u8] {
+        match &self.octets {
+            Octets::Scratch(scratch, len) => &scratch.octets[..*len],
+            Octets::Shared(octets) => octets,
+        }
+    }
+
+    /// The octets in memory of their own, if they are many.
+    pub(crate) fn shared(&self) -> Option<Bytes> {
+        match &self.octets {
+            Octets::Scratch(..) => None,
+            Octets::Shared(octets) => Some(octets.clone()),
+        }
     }
 }
 
 /// Never printed either.
 impl fmt::Debug for Compressed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Compressed").field("len", &self.len).finish_non_exhaustive()
+        f.debug_struct("Compressed").field("len", &self.octets().len()).finish_non_exhaustive()
     }
 }
 
@@ -265,6 +306,24 @@ impl Yield {
     }
 }
 
+/// How long an unfinished message has been, and how long what it was compressed to.
+#[derive(Debug, Clone, Copy, Default)]
+struct Fragments {
+    payload_len: u64,
+    compressed_len: u64,
+}
+
+impl Fragments {
+    fn add(&mut self, payload_len: usize, compressed_len: usize) {
+        self.payload_len += payload_len as u64;
+        self.compressed_len += compressed_len as u64;
+    }
+
+    fn shrank(self) -> bool {
+        self.compressed_len < self.payload_len
+    }
+}
+
 /// What a flush ends with, and the last fragment leaves out (§7.2.1).
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 /// After so much of a message it is asked whether it shrinks.
@@ -276,7 +335,7 @@ const MAX_ROW: u32 = 6;
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Decompressor, DeflateConfig, Direction, Inflated};
+    use super::super::{Decompressor, DeflateConfig, Inflated};
     use super::*;
 
     #[test]
@@ -292,7 +351,7 @@ mod tests {
         for states in [States::Pooled, States::Dedicated] {
             for level in 1..=9 {
                 let config = DeflateConfig::default().level(level).states(states);
-                let agreement = Agreement::new(config, Direction::UNLIMITED, Direction::UNLIMITED);
+                let agreement = Agreement::new(config);
                 let mut compressor = Compressor::new(&agreement, Role::Server).unwrap();
                 let mut decompressor = Decompressor::new(&agreement, Role::Client);
                 for _ in 0..3 {
@@ -301,10 +360,10 @@ mod tests {
                     let mut payload = Vec::new();
                     let mut inflated = Inflated { payload: &mut payload, text: None, max_len: 1 << 10 };
                     decompressor.begin(true);
-                    let taken = decompressor.take(compressed.payload(), true, &mut inflated);
+                    let taken = decompressor.take(compressed.octets(), true, &mut inflated);
                     assert_eq!(taken, Ok(()), "level {level}, {states:?}");
                     assert_eq!(payload, text.as_bytes(), "level {level}, {states:?}");
-                    compressor.commit(compressed, text.as_bytes(), Part::Whole);
+                    compressor.commit(compressed, text.as_bytes(), true, Part::Whole);
                 }
             }
         }

@@ -47,7 +47,7 @@ pub(crate) struct Inflated<'a> {
 struct Inflating {
     inflater: Inflater,
     /// While the message waits for more.
-    _permit: Option<Permit>,
+    _owned: Option<Owned>,
     /// The last block said that it was the last.
     ended: bool,
     consumed: usize,
@@ -118,11 +118,10 @@ impl Decompressor {
 
     /// A state for a message of which `len` octets are there; `None` if they are to be held back.
     fn start(&mut self, len: usize, last: bool) -> Option<Inflating> {
-        if !last && len <= HELD_LEN {
+        if !last && len <= held_len() {
             return None;
         }
-        // When too many own a state already, this message waits until it is whole.
-        let permit = if last || self.dedicated { None } else { Some(Permit::obtain()?) };
+        let owned = if last || self.dedicated { None } else { Some(Owned::new()) };
         let mut inflater = match self.own.take() {
             Some(own) => own,
             None if self.dedicated => Inflater::new(),
@@ -131,17 +130,15 @@ impl Decompressor {
         if inflater.stamp.take() != Some(self.stamp) {
             inflater.prime(&[self.window.octets()]);
         }
-        Some(Inflating { inflater, _permit: permit, ended: false, consumed: 0, final_blocks: 0 })
+        Some(Inflating { inflater, _owned: owned, ended: false, consumed: 0, final_blocks: 0 })
     }
 
     fn hold_back(&mut self, octets: &[u8]) {
         let (len, capacity) = (self.held.len(), self.held.capacity());
         let needed = len + octets.len();
-        if needed > HELD_LEN {
-            self.held.reserve(octets.len());
-        } else if needed > capacity {
+        if needed > capacity {
             // Doubled, so that many pieces cost no more than a few copies; but no further than most messages go.
-            self.held.reserve_exact(needed.max(2 * capacity).min(HELD_LEN) - len);
+            self.held.reserve_exact((2 * capacity).min(HELD_LEN).max(needed) - len);
         }
         self.held.extend_from_slice(octets);
     }
@@ -304,32 +301,34 @@ impl Inflated<'_> {
     }
 }
 
-/// The right to own a state while a message waits for more: there are so many in the process.
-struct Permit;
+/// A state that belongs to an unfinished message, counted in the process.
+struct Owned;
 
-impl Permit {
-    fn obtain() -> Option<Self> {
-        OWNED_STATES
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |owned| {
-                (owned < MAX_OWNED_STATES).then_some(owned + 1)
-            })
-            .ok()
-            .map(|_| Self)
+impl Owned {
+    fn new() -> Self {
+        OWNED_STATES.fetch_add(1, Ordering::Relaxed);
+        Self
     }
 }
 
-impl Drop for Permit {
+impl Drop for Owned {
     fn drop(&mut self) {
         OWNED_STATES.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-static OWNED_STATES: AtomicUsize = AtomicUsize::new(0);
-/// How many unfinished messages own a state, of about 48 KiB each. Others collect their compressed octets, up to the
-/// message limit, and are inflated when they are whole.
-const MAX_OWNED_STATES: usize = 1024;
 /// How many compressed octets of an unfinished message are held back before it owns a state.
+fn held_len() -> usize {
+    if OWNED_STATES.load(Ordering::Relaxed) < MANY_OWNED_STATES { HELD_LEN } else { CROWDED_HELD_LEN }
+}
+
+static OWNED_STATES: AtomicUsize = AtomicUsize::new(0);
+/// Most messages are no longer, and so never own a state.
 const HELD_LEN: usize = 4 << 10;
+/// When so many unfinished messages own a state …
+const MANY_OWNED_STATES: usize = 1024;
+/// … others do only when holding back would cost as much.
+const CROWDED_HELD_LEN: usize = 48 << 10;
 /// How much is inflated at a time.
 const STEP_LEN: usize = 32 << 10;
 /// The octets that the sender leaves out (§7.2.1), and one that must be left over.
@@ -340,7 +339,7 @@ const EMPTY_BLOCK: [u8; 5] = [0, 0, 0, 0xff, 0xff];
 const MAX_WINDOW_LEN: usize = 1 << MAX_WINDOW_BITS;
 /// Behind each final block the state has to be primed anew, which costs as much as inflating kilobytes: a message may
 /// have so many of them …
-const FINAL_BLOCKS: usize = 1000;
+const FINAL_BLOCKS: usize = 64;
 /// … and one more for so many compressed octets.
 const OCTETS_PER_FINAL_BLOCK: usize = 64;
 
@@ -348,7 +347,7 @@ const OCTETS_PER_FINAL_BLOCK: usize = 64;
 mod tests {
     use std::sync::{Mutex, MutexGuard, PoisonError};
 
-    use super::super::{Compression, Compressor, DeflateConfig, Direction};
+    use super::super::{Compression, Compressor, DeflateConfig};
     use super::*;
 
     /// The bound is the process's: tests that look at it take turns.
@@ -358,13 +357,13 @@ mod tests {
     }
 
     fn agreement(config: DeflateConfig) -> Agreement {
-        Agreement::new(config, Direction::UNLIMITED, Direction::UNLIMITED)
+        Agreement::new(config)
     }
 
     /// Octets that compress to more than is held back, and what they compress to.
     fn large_message() -> (Vec<u8>, Vec<u8>) {
         let mut seed = 1_u32;
-        let octets: Vec<u8> = (0..20_000)
+        let octets: Vec<u8> = (0..150_000)
             .map(|_| {
                 seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                 b'a' + (seed >> 24) as u8 % 16
@@ -372,8 +371,8 @@ mod tests {
             .collect();
         let mut compressor = Compressor::new(&agreement(DeflateConfig::default()), Role::Client).unwrap();
         let part = compressor.judge(octets.len(), true, Compression::Always).unwrap();
-        let compressed = compressor.compress(&octets, true, part).unwrap().payload().to_vec();
-        assert!(compressed.len() > 2 * HELD_LEN);
+        let compressed = compressor.compress(&octets, true, part).unwrap().octets().to_vec();
+        assert!(compressed.len() > CROWDED_HELD_LEN + 1000);
         (octets, compressed)
     }
 
@@ -406,37 +405,40 @@ mod tests {
         assert_eq!(payload, octets);
     }
 
-    // When too many unfinished messages own a state, the next is collected and inflated when it is whole.
+    // Nobody can take the states from others, nor make a message cost more than a state.
     #[test]
-    fn a_message_above_the_bound_on_states_is_received_all_the_same() {
+    fn when_many_messages_own_a_state_others_are_held_back_for_longer_and_then_own_one_too() {
         let _alone = alone();
+        let owned: Vec<Owned> = (0..MANY_OWNED_STATES).map(|_| Owned::new()).collect();
         let (octets, compressed) = large_message();
-        let permits: Vec<Permit> = std::iter::from_fn(Permit::obtain).collect();
-        assert!(permits.len() <= MAX_OWNED_STATES);
         let mut decompressor = Decompressor::new(&agreement(DeflateConfig::default()), Role::Server);
         decompressor.begin(true);
         let mut payload = Vec::new();
-        let (most, rest) = compressed.split_at(compressed.len() - 10);
-        take(&mut decompressor, most, false, &mut payload).unwrap();
-        assert!(decompressor.inflating.is_none() && payload.is_empty());
-        assert_eq!(decompressor.held.len(), most.len());
-        take(&mut decompressor, rest, true, &mut payload).unwrap();
-        assert_eq!(payload, octets);
-        drop(permits);
+        let mut taken = 0;
+        for piece in compressed.chunks(100) {
+            taken += piece.len();
+            take(&mut decompressor, piece, taken == compressed.len(), &mut payload).unwrap();
+            let holds_back = taken <= CROWDED_HELD_LEN;
+            assert_eq!(decompressor.held.len(), if holds_back { taken } else { 0 });
+            assert!(decompressor.held.capacity() <= CROWDED_HELD_LEN);
+            assert_eq!(payload.is_empty(), holds_back);
+        }
+        assert!(taken > CROWDED_HELD_LEN && payload == octets);
+        drop(owned);
 
-        // A state of the connection's own needs no permission.
         let dedicated = DeflateConfig::default().states(States::Dedicated);
         let mut decompressor = Decompressor::new(&agreement(dedicated), Role::Server);
         decompressor.begin(true);
-        take(&mut decompressor, most, false, &mut Vec::new()).unwrap();
+        take(&mut decompressor, &compressed[..HELD_LEN + 1], false, &mut Vec::new()).unwrap();
         assert!(decompressor.inflating.is_some());
+        assert_eq!(OWNED_STATES.load(Ordering::Relaxed), 0, "a state of the connection's own is not counted");
     }
 
     #[test]
-    fn a_message_that_is_given_up_gives_its_permission_back() {
+    fn a_message_that_is_given_up_no_longer_counts() {
         let _alone = alone();
         let (_, compressed) = large_message();
-        for _ in 0..MAX_OWNED_STATES + 1 {
+        for _ in 0..MANY_OWNED_STATES + 1 {
             let mut decompressor = Decompressor::new(&agreement(DeflateConfig::default()), Role::Server);
             decompressor.begin(true);
             take(&mut decompressor, &compressed[..HELD_LEN + 1], false, &mut Vec::new()).unwrap();

@@ -6,7 +6,7 @@
 
 use std::cell::RefCell;
 use std::mem;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use super::config::MAX_WINDOW_BITS;
 
@@ -15,15 +15,18 @@ use zlib_rs::{Deflate, DeflateConfig, Inflate};
 /// Where one direction of one connection stands. A state that has it continues just there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stamp {
-    direction: usize,
+    direction: u64,
     messages: u64,
 }
 
 impl Stamp {
     /// One that no state has.
     pub(super) fn new() -> Self {
-        static DIRECTIONS: AtomicUsize = AtomicUsize::new(0);
-        Self { direction: DIRECTIONS.fetch_add(1, Ordering::Relaxed), messages: 0 }
+        // Not every platform has an atomic of 64 bits, and one of 32 would come round.
+        static DIRECTIONS: Mutex<u64> = Mutex::new(0);
+        let mut directions = DIRECTIONS.lock().unwrap_or_else(PoisonError::into_inner);
+        *directions += 1;
+        Self { direction: *directions, messages: 0 }
     }
 
     /// The direction has gone on: states with the stamp from before are no longer of use to it.

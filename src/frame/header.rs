@@ -202,8 +202,9 @@ pub struct Expect {
     pub max_frame_len: usize,
     /// How many octets of payload the message may still get.
     pub max_message_len: usize,
-    /// How many it may get in all if this frame says that it is compressed: that may be more than what it turns into.
-    pub max_compressed_len: usize,
+    /// How many it may get in all if this frame says that it is compressed (RFC 7692 §6), since what counts then is what
+    /// it turns into; `None` if no more than any other.
+    pub max_compressed_len: Option<usize>,
 }
 
 impl Default for Expect {
@@ -215,7 +216,7 @@ impl Default for Expect {
             message_open: false,
             max_frame_len: usize::MAX,
             max_message_len: usize::MAX,
-            max_compressed_len: usize::MAX,
+            max_compressed_len: None,
         }
     }
 }
@@ -269,7 +270,10 @@ impl Expect {
     fn judge_len(&self, payload_len: u64, rsv: Rsv) -> Result<(), ProtocolError> {
         // A length that is no `usize` is above every limit.
         let payload_len = usize::try_from(payload_len).map_err(|_| ProtocolError::FrameTooBig)?;
-        let max_message_len = if rsv == Rsv::RSV1 { self.max_compressed_len } else { self.max_message_len };
+        let max_message_len = match self.max_compressed_len {
+            Some(max_compressed_len) if rsv.contains(Rsv::RSV1) => max_compressed_len,
+            _ => self.max_message_len,
+        };
         if payload_len > self.max_frame_len {
             Err(ProtocolError::FrameTooBig)
         } else if payload_len > max_message_len {

@@ -185,7 +185,7 @@ impl Parameters {
             max_window_bits: self.client_window.bits(),
             context_takeover: !self.client_no_context_takeover,
         };
-        Agreement::new(*config, server, client)
+        Agreement::new(*config).with_server(server).with_client(client)
     }
 }
 

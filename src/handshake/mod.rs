@@ -86,8 +86,8 @@ impl Negotiated {
     /// With compression as a handshake agreed on it that this crate has not made.
     #[cfg(feature = "deflate")]
     #[must_use]
-    pub fn with_deflate(self, agreement: crate::deflate::Agreement) -> Self {
-        Self { deflate: Some(agreement), ..self }
+    pub fn with_deflate(self, agreement: &crate::deflate::Agreement) -> Self {
+        Self { deflate: Some(*agreement), ..self }
     }
 
     /// How messages are compressed, or `None` when they are not (RFC 7692 §5): for

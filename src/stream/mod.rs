@@ -164,6 +164,7 @@ impl<S> WebSocket<S> {
 
     /// How messages are compressed, or `None` when they are not (RFC 7692).
     #[cfg(feature = "deflate")]
+    #[must_use]
     pub fn deflate(&self) -> Option<&crate::deflate::Agreement> {
         self.negotiated.deflate()
     }

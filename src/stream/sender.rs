@@ -156,25 +156,38 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
         place: &mut SenderPlace<'_>,
         message: &mut Option<OutgoingMessage<'_>>,
     ) -> Poll<Result<u64, Error>> {
-        let wakeups = Wakeups::default();
-        let mut encoder = self.state.lock_encode();
-        let mut output = ready!(self.poll_room(cx, place, &wakeups))?;
-        if let Some(message) = message.take() {
-            let queued = if encoder.compresses() {
-                output.outbox.may_send().map_err(|error| output.transport.refused(error, &output.outbox))?;
-                // Pongs and Close need only the output, and do not wait for a large message to be compressed.
-                drop(output);
-                let prepared = encoder.prepare(message);
-                output = self.state.lock_output_by(Party::Passer, &wakeups);
-                transport::prepare_output(&mut output.outbox);
-                prepared.and_then(|prepared| encoder.queue(prepared, &mut output.outbox))
-            } else {
-                transport::prepare_output(&mut output.outbox);
-                encoder.send(message, &mut output.outbox)
+        let (compressing, message) = {
+            let wakeups = Wakeups::default();
+            let mut encode = self.state.lock_encode();
+            let Some(encoder) = &mut *encode else {
+                // Another sender compresses a message. This one's turn comes when that is queued.
+                place.park(cx.waker());
+                return Poll::Pending;
             };
-            queued.map_err(|error| output.transport.refused(error, &output.outbox))?;
-        }
-        Poll::Ready(Ok(output.outbox.output.appended()))
+            let mut output = ready!(self.poll_room(cx, place, &wakeups))?;
+            let OutputSide { outbox, transport, .. } = &mut *output;
+            let Some(message) = message.take() else { return Poll::Ready(Ok(outbox.output.appended())) };
+            if !encoder.compresses(&message) {
+                transport::prepare_output(outbox);
+                encoder.send(message, outbox).map_err(|error| transport.refused(error, outbox))?;
+                return Poll::Ready(Ok(outbox.output.appended()));
+            }
+            outbox.may_send().map_err(|error| transport.refused(error, outbox))?;
+            drop(output);
+            (self.state.take_encoder(encode), message)
+        };
+        // INVARIANT: it was there, and has been locked since.
+        let mut compressing = compressing.expect("nobody else can have taken the encoder");
+        // Nothing is locked while a message is compressed: Pongs and Close do not wait for it, nor does a thread.
+        let prepared = compressing.encoder().prepare(message);
+        let wakeups = Wakeups::default();
+        let mut output = self.state.lock_output_by(Party::Passer, &wakeups);
+        let OutputSide { outbox, transport, .. } = &mut *output;
+        transport::prepare_output(outbox);
+        prepared
+            .and_then(|prepared| compressing.encoder().queue(prepared, outbox))
+            .map_err(|error| transport.refused(error, outbox))?;
+        Poll::Ready(Ok(outbox.output.appended()))
     }
 
     /// Waits until less than the high-water mark is queued.

@@ -14,8 +14,8 @@ use std::task::{Wake, Waker};
 pub(super) struct Shared<R, E, O: Output> {
     /// The parse state and the input. Senders read ahead into it.
     receive: Mutex<R>,
-    /// What the frames of a message are.
-    encode: Mutex<E>,
+    /// What the frames of a message are. `None` while a sender compresses one: others wait without a lock.
+    encode: Mutex<Option<E>>,
     /// Frames in order, and the transport.
     output: Mutex<O>,
     /// Whether received input may be parsed: kept beside the lock, for the receiver to look at per message.
@@ -47,7 +47,7 @@ impl<R, E, O: Output> Shared<R, E, O> {
         let may_parse = output.observe().may_parse;
         Self {
             receive: Mutex::new(receive),
-            encode: Mutex::new(encode),
+            encode: Mutex::new(Some(encode)),
             output: Mutex::new(output),
             may_parse: AtomicBool::new(may_parse),
             receiver_gone: AtomicBool::new(false),
@@ -60,8 +60,19 @@ impl<R, E, O: Output> Shared<R, E, O> {
         lock(&self.receive)
     }
 
-    pub(super) fn lock_encode(&self) -> MutexGuard<'_, E> {
+    /// The encoder; `None` while somebody has [taken](Self::take_encoder) it out. Park before the lock is let go of, and
+    /// its return wakes.
+    pub(super) fn lock_encode(&self) -> MutexGuard<'_, Option<E>> {
         lock(&self.encode)
+    }
+
+    /// Takes the encoder out, for work that takes too long for a lock.
+    pub(super) fn take_encoder(
+        &self,
+        mut encode: MutexGuard<'_, Option<E>>,
+    ) -> Option<TakenEncoder<'_, R, E, O>> {
+        let encoder = encode.take()?;
+        Some(TakenEncoder { shared: self, encoder: Some(encoder) })
     }
 
     /// The output side, for one who has locked nothing else. When the guard is dropped, whoever waited for what has
@@ -163,6 +174,27 @@ impl<R, E, O: Output> Drop for OutputGuard<'_, R, E, O> {
             self.shared.waiters.take_receiver(self.party, wakeups);
         }
         self.shared.waiters.take_senders(self.party, wakeups);
+    }
+}
+
+/// The encoder, while nothing is locked. It goes back when this is dropped, for which nothing may be locked either.
+pub(super) struct TakenEncoder<'a, R, E, O: Output> {
+    shared: &'a Shared<R, E, O>,
+    encoder: Option<E>,
+}
+
+impl<R, E, O: Output> TakenEncoder<'_, R, E, O> {
+    pub(super) fn encoder(&mut self) -> &mut E {
+        // INVARIANT: only `drop` empties it.
+        self.encoder.as_mut().expect("the encoder is there until it goes back")
+    }
+}
+
+impl<R, E, O: Output> Drop for TakenEncoder<'_, R, E, O> {
+    fn drop(&mut self) {
+        *self.shared.lock_encode() = self.encoder.take();
+        let wakeups = Wakeups::default();
+        self.shared.waiters.take_senders(Party::Passer, &wakeups);
     }
 }
 

@@ -61,7 +61,8 @@ fn client_and_server_agree_on_the_same() {
     for (client, server, expected, server_keeps_to, client_keeps_to) in table {
         let (sent, at_client, at_server) = between(client, server);
         assert_eq!(sent.as_deref(), Some(expected));
-        let agreement = |config| Some(Agreement::new(config, server_keeps_to, client_keeps_to));
+        let agreement =
+            |config| Some(Agreement::new(config).with_server(server_keeps_to).with_client(client_keeps_to));
         assert_eq!(at_client.deflate(), agreement(client).as_ref());
         assert_eq!(at_server.deflate(), agreement(server).as_ref());
     }

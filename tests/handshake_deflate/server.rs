@@ -48,7 +48,8 @@ fn server_sends_the_101_with_what_it_agreed_to() {
          Server: x\r\n\r\n"
     );
     assert_eq!(acceptance.negotiated().subprotocol(), Some("chat"));
-    let expected = Agreement::new(unlimited(), direction(11, false), direction(10, true));
+    let expected =
+        Agreement::new(unlimited()).with_server(direction(11, false)).with_client(direction(10, true));
     assert_eq!(acceptance.negotiated().deflate(), Some(&expected));
 
     // 7692-8-1 7692-5-8: an application can do without, for this connection.

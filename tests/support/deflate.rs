@@ -13,7 +13,7 @@ use super::{Transcript, connection, every_split_of, from_peer, server_frame};
 
 /// Nothing is limited in either direction.
 pub(crate) fn unlimited() -> Agreement {
-    Agreement::new(DeflateConfig::default(), Direction::UNLIMITED, Direction::UNLIMITED)
+    Agreement::new(DeflateConfig::default())
 }
 
 /// A direction whose messages do not refer to each other.
@@ -27,9 +27,9 @@ pub(crate) fn with_takeover() -> [Agreement; 4] {
     let small = window(9);
     [
         unlimited(),
-        Agreement::new(dedicated, Direction::UNLIMITED, Direction::UNLIMITED),
-        Agreement::new(pooled, small, small),
-        Agreement::new(dedicated, small, small),
+        Agreement::new(dedicated),
+        Agreement::new(pooled).with_server(small).with_client(small),
+        Agreement::new(dedicated).with_server(small).with_client(small),
     ]
 }
 
@@ -40,8 +40,8 @@ pub(crate) fn window(max_window_bits: u8) -> Direction {
 /// An agreement that says this of what `role` sends, and nothing of what its peer does.
 pub(crate) fn sent_by(role: Role, config: DeflateConfig, direction: Direction) -> Agreement {
     match role {
-        Role::Server => Agreement::new(config, direction, Direction::UNLIMITED),
-        Role::Client => Agreement::new(config, Direction::UNLIMITED, direction),
+        Role::Server => Agreement::new(config).with_server(direction),
+        Role::Client => Agreement::new(config).with_client(direction),
     }
 }
 
