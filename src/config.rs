@@ -58,6 +58,7 @@ impl Limits {
 
     /// How many compressed octets a message may have. What they turn into has a limit of its own: this one is for those that
     /// turn into nothing, and would keep a message open for ever. An octet that is flushed by itself takes eight.
+    #[cfg(feature = "deflate")]
     pub(crate) const fn compressed_len(&self) -> usize {
         self.max_message_len.saturating_mul(8).saturating_add(64 << 10)
     }

@@ -36,7 +36,7 @@ fn connection(role: Role, agreement: &Agreement) -> Connection {
         Role::Client => Connection::client(&config, wire::fixed_key()),
         Role::Server => Connection::server(&config),
     }
-    .with_deflate(&agreement)
+    .with_deflate(agreement)
 }
 
 fn agreement(config: DeflateConfig, us: Role, ours: Direction, peers: Direction) -> Agreement {
