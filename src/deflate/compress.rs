@@ -338,15 +338,18 @@ mod tests {
     use super::super::{Decompressor, DeflateConfig, Inflated};
     use super::*;
 
+    fn noise(len: usize) -> Vec<u8> {
+        let mut seed = 1_u32;
+        let mut octet = || {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (seed >> 24) as u8
+        };
+        (0..len).map(|_| octet()).collect()
+    }
+
     #[test]
     fn a_message_given_up_halfway_does_not_spoil_the_next() {
-        let mut seed = 1_u32;
-        let noise: Vec<u8> = (0..2 * STAGE_LEN)
-            .map(|_| {
-                seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                (seed >> 24) as u8
-            })
-            .collect();
+        let noise = noise(2 * STAGE_LEN);
         let text = "Here it goes on. ".repeat(5);
         for states in [States::Pooled, States::Dedicated] {
             for level in 1..=9 {
@@ -367,5 +370,52 @@ mod tests {
                 }
             }
         }
+    }
+
+    fn compressor() -> Compressor {
+        Compressor::new(&Agreement::new(DeflateConfig::default()), Role::Server).unwrap()
+    }
+
+    fn send(compressor: &mut Compressor, payload: &[u8], part: Part) {
+        let compressed = compressor.compress(payload, false, part).unwrap();
+        compressor.commit(compressed, payload, false, part);
+    }
+
+    #[test]
+    fn an_empty_fragment_leaves_the_state_where_it_is() {
+        let mut compressor = compressor();
+        send(&mut compressor, b"Hello", Part::Fragment);
+        let stamp = compressor.stamp;
+        send(&mut compressor, b"", Part::Fragment);
+        send(&mut compressor, b"", Part::LastFragment);
+        assert_eq!(compressor.stamp, stamp);
+        assert_eq!(pool::take_deflater(compressor.key, stamp).stamp, Some(stamp));
+    }
+
+    #[test]
+    fn messages_in_fragments_that_do_not_shrink_are_soon_sent_as_they_are() {
+        // Without context takeover, or the second message would refer to the first.
+        let config = DeflateConfig::default().send_context_takeover(false);
+        let mut compressor = Compressor::new(&Agreement::new(config), Role::Server).unwrap();
+        let noise = noise(1000);
+        let mut tried = 0;
+        for _ in 0..1000 {
+            if compressor.judge_fragments(false, Compression::Auto) {
+                tried += 1;
+                send(&mut compressor, &noise[..500], Part::Fragment);
+                send(&mut compressor, &noise[500..], Part::LastFragment);
+            }
+        }
+        assert!(tried < 30, "{tried}");
+        // What shrinks is found again.
+        for _ in 0..64 {
+            if compressor.judge_fragments(false, Compression::Auto) {
+                send(&mut compressor, &[7; 5000], Part::Fragment);
+                send(&mut compressor, b"", Part::LastFragment);
+                assert!(compressor.judge_fragments(false, Compression::Auto));
+                return;
+            }
+        }
+        panic!("never tried again");
     }
 }
