@@ -1,0 +1,73 @@
+//! Instructions and allocations per message, counted and compared with what they were: what noise cannot touch.
+//!
+//! `cargo run --release -p counts`, and with `-- --bless` to take over what is counted. Needs valgrind.
+//!
+//! The program runs itself under `valgrind --tool=callgrind`, which tells how many instructions each call of
+//! [`measure::counted_frames`] took. Valgrind shows every program a CPU with AVX2 and without AVX-512, so the path that the
+//! crate chooses at run time is the same on every machine with AVX2; so that it is for copies too, the C library is told
+//! not to use `rep movsb`, of which each octet would count as an instruction.
+
+mod allocations;
+#[path = "../../support/by_hand.rs"]
+mod by_hand;
+mod callgrind;
+mod measure;
+#[path = "../../support/memory.rs"]
+mod memory;
+mod values;
+#[path = "../../support/wire.rs"]
+mod wire;
+mod workloads;
+
+use std::process::ExitCode;
+
+use values::Values;
+
+#[global_allocator]
+static ALLOCATOR: allocations::Counting = allocations::Counting;
+
+fn main() -> ExitCode {
+    let argument = std::env::args().nth(1);
+    let result = match argument.as_deref() {
+        Some(measure::ARGUMENT) => measure::run(),
+        Some("--bless") => bless(),
+        None => compare(),
+        Some(other) => Err(format!("unknown argument {other}: only --bless is known")),
+    };
+    result.map_or_else(
+        |error| {
+            eprintln!("counts: {error}");
+            ExitCode::FAILURE
+        },
+        |()| ExitCode::SUCCESS,
+    )
+}
+
+fn bless() -> Result<(), String> {
+    let path = values::path()?;
+    callgrind::count()?.write(&path)?;
+    println!("written: {}", path.display());
+    Ok(())
+}
+
+fn compare() -> Result<(), String> {
+    let counted = callgrind::count()?;
+    let path = values::path()?;
+    let Some(expected) = Values::read(&path)? else {
+        print!("{counted}");
+        println!("\nnothing to compare with: {} is not there, `--bless` writes it", path.display());
+        return Ok(());
+    };
+    let changes = expected.changes(&counted);
+    if changes.is_empty() {
+        print!("{counted}");
+        return Ok(());
+    }
+    println!("{changes}");
+    Err(format!(
+        "more than {} % off. If that is meant, run `cargo run --release -p counts -- --bless`, commit {}, and say in the \
+         commit why",
+        values::TOLERANCE_PERCENT,
+        path.display()
+    ))
+}

@@ -1,0 +1,39 @@
+//! What runs under valgrind: every workload at every size, warmed up and then counted.
+
+use crate::allocations::allocated_by;
+use crate::workloads::{self, Workload};
+
+/// Makes this program run the workloads instead of counting them.
+pub(crate) const ARGUMENT: &str = "--measure";
+
+/// A line for each workload and size, in the order in which they are counted: name, length, frames, allocations and octets.
+pub(crate) fn run() -> Result<(), String> {
+    #[cfg(target_arch = "x86_64")]
+    if !std::arch::is_x86_feature_detected!("avx2") {
+        return Err("this CPU has no AVX2: what would be counted is another path".into());
+    }
+    for &(name, prepare) in workloads::ALL {
+        for len in LENS {
+            let mut workload = prepare(len);
+            // These rounds make and fill what the counted ones find.
+            counted_frames(&mut workload);
+            let allocated = allocated_by(|| counted_frames(&mut workload));
+            let frames = workload.frames * ROUNDS;
+            println!("{name} {len} {frames} {} {}", allocated.times, allocated.octets);
+        }
+    }
+    Ok(())
+}
+
+/// What is counted, the second time. Callgrind finds it by its name: see [`crate::callgrind`].
+#[inline(never)]
+pub(crate) fn counted_frames(workload: &mut Workload) {
+    for _ in 0..ROUNDS {
+        (workload.round)();
+    }
+}
+
+const LENS: [usize; 4] = [16, 125, 1 << 10, 16 << 10];
+
+/// What costs something only now and then, such as a read or fetching randomness, has its share.
+const ROUNDS: usize = 3;

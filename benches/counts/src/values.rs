@@ -1,0 +1,210 @@
+//! What was counted, as a file that is easy to compare.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// By workload and length of the payload.
+#[derive(Debug, Default)]
+pub(crate) struct Values(BTreeMap<(String, u64), Cell>);
+
+/// For one message.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cell {
+    pub(crate) instructions: f64,
+    pub(crate) allocations: f64,
+    /// In all allocations.
+    pub(crate) octets: f64,
+}
+
+/// What is no longer as it was: a table.
+pub(crate) struct Changes(String);
+
+/// How far a value may be from what it was.
+pub(crate) const TOLERANCE_PERCENT: u32 = 5;
+
+/// Where the values for this compiler are.
+pub(crate) fn path() -> Result<PathBuf, String> {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(rustc).arg("-vV").output().map_err(|error| format!("rustc -vV: {error}"))?;
+    let output = String::from_utf8_lossy(&output.stdout);
+    let field = |name: &str| {
+        let line = output.lines().find_map(|line| line.strip_prefix(name));
+        line.ok_or_else(|| format!("rustc -vV has no line `{name}`"))
+    };
+    let (release, host) = (field("release: ")?, field("host: ")?);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("values");
+    Ok(folder.join(format!("rustc-{release}-{host}.txt")))
+}
+
+impl Values {
+    pub(crate) fn insert(&mut self, name: &str, len: u64, cell: Cell) {
+        self.0.insert((name.into(), len), cell);
+    }
+
+    /// `None` if the file is not there.
+    pub(crate) fn read(path: &Path) -> Result<Option<Self>, String> {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(format!("{}: {error}", path.display())),
+        };
+        let mut values = Self::default();
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            let wrong = || format!("{}: {line}", path.display());
+            let [name, len, instructions, allocations, octets] =
+                line.split_ascii_whitespace().collect::<Vec<_>>()[..]
+            else {
+                return Err(wrong());
+            };
+            let number = |text: &str| text.parse::<f64>().map_err(|_| wrong());
+            let cell = Cell {
+                instructions: number(instructions)?,
+                allocations: number(allocations)?,
+                octets: number(octets)?,
+            };
+            values.insert(name, len.parse().map_err(|_| wrong())?, cell);
+        }
+        Ok(Some(values))
+    }
+
+    pub(crate) fn write(&self, path: &Path) -> Result<(), String> {
+        let write = || {
+            std::fs::create_dir_all(path.parent().unwrap_or(path))?;
+            std::fs::write(path, self.to_string())
+        };
+        write().map_err(|error| format!("{}: {error}", path.display()))
+    }
+
+    /// What is not as it was expected.
+    pub(crate) fn changes(&self, counted: &Self) -> Changes {
+        let mut table = String::new();
+        let mut row = |key: &(String, u64), what: &str, before: Option<f64>, after: Option<f64>| {
+            let show = |value: Option<f64>| value.map_or("—".into(), |value| format!("{value:.2}"));
+            let change = match (before, after) {
+                (Some(before), Some(after)) if before > 0.0 => {
+                    format!("{:+.1} %", (after / before - 1.0) * 100.0)
+                }
+                _ => String::new(),
+            };
+            let (name, len) = key;
+            let (before, after) = (show(before), show(after));
+            table
+                .push_str(&format!("{name:<18} {len:>6} {what:<12} {before:>10} {after:>10} {change:>10}\n"));
+        };
+        for key in self.0.keys().chain(counted.0.keys().filter(|key| !self.0.contains_key(*key))) {
+            match (self.0.get(key), counted.0.get(key)) {
+                (Some(before), Some(after)) => {
+                    for ((what, before, slack), (_, after, _)) in
+                        before.parts().into_iter().zip(after.parts())
+                    {
+                        let allowed = (before * f64::from(TOLERANCE_PERCENT) / 100.0).max(slack);
+                        if (after - before).abs() > allowed {
+                            row(key, what, Some(before), Some(after));
+                        }
+                    }
+                }
+                (before, after) => {
+                    row(
+                        key,
+                        INSTRUCTIONS,
+                        before.map(|cell| cell.instructions),
+                        after.map(|cell| cell.instructions),
+                    );
+                }
+            }
+        }
+        Changes(table)
+    }
+}
+
+impl Cell {
+    /// Each with what it is, and how much more or less of it is nothing.
+    fn parts(&self) -> [(&'static str, f64, f64); 3] {
+        [
+            (INSTRUCTIONS, self.instructions, 1.0),
+            ("allocations", self.allocations, 0.01),
+            ("octets", self.octets, 1.0),
+        ]
+    }
+}
+
+impl Changes {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Display for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (before, after) = ("expected", "counted");
+        writeln!(f, "{:<18} {:>6} {:<12} {before:>10} {after:>10}", "workload", "octets", "per message")?;
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for Values {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "# per message: workload, octets of payload, {INSTRUCTIONS}, allocations, octets in them"
+        )?;
+        for ((name, len), cell) in &self.0 {
+            let Cell { instructions, allocations, octets } = cell;
+            writeln!(f, "{name:<18} {len:>6} {instructions:>10.1} {allocations:>6.2} {octets:>9.1}")?;
+        }
+        Ok(())
+    }
+}
+
+const INSTRUCTIONS: &str = "instructions";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(cells: &[(&str, f64, f64)]) -> Values {
+        let mut values = Values::default();
+        for &(name, instructions, allocations) in cells {
+            values.insert(name, 16, Cell { instructions, allocations, octets: 0.0 });
+        }
+        values
+    }
+
+    #[test]
+    fn what_is_more_than_five_percent_off_is_a_change() {
+        let expected = values(&[("kept", 100.0, 0.0), ("slower", 100.0, 0.0), ("faster", 100.0, 0.0)]);
+        let counted = values(&[("kept", 104.9, 0.0), ("slower", 105.1, 0.0), ("faster", 94.9, 0.0)]);
+        let changes = expected.changes(&counted).to_string();
+        let names: Vec<_> =
+            changes.lines().skip(1).filter_map(|row| row.split_ascii_whitespace().next()).collect();
+        assert_eq!(names, ["faster", "slower"]);
+        assert!(changes.contains("+5.1 %") && changes.contains("-5.1 %"), "{changes}");
+        assert!(expected.changes(&expected).is_empty());
+    }
+
+    #[test]
+    fn an_allocation_where_there_was_none_is_a_change() {
+        let changes = values(&[("lending", 100.0, 0.0)]).changes(&values(&[("lending", 100.0, 0.02)]));
+        assert!(!changes.is_empty());
+    }
+
+    #[test]
+    fn a_workload_that_came_or_went_is_a_change() {
+        let (one, none) = (values(&[("new", 100.0, 0.0)]), values(&[]));
+        assert!(!one.changes(&none).is_empty() && !none.changes(&one).is_empty());
+    }
+
+    #[test]
+    fn what_was_written_can_be_read() {
+        let path = std::env::temp_dir().join(format!("sansocket-counts-{}.txt", std::process::id()));
+        let written = values(&[("one", 12.3, 1.0), ("two", 45.6, 0.0)]);
+        written.write(&path).unwrap();
+        let read = Values::read(&path);
+        std::fs::remove_file(&path).unwrap();
+        assert!(written.changes(&read.unwrap().unwrap()).is_empty());
+        assert!(Values::read(&path).unwrap().is_none());
+    }
+}

@@ -1,0 +1,154 @@
+//! The work that is counted: one message after the other, in memory, by each face of the crate and by hand.
+
+use std::hint::black_box;
+
+use sansocket::Config;
+use sansocket::connection::{Connection, Event, KeySource};
+use sansocket::stream::WebSocket;
+
+use crate::by_hand;
+use crate::memory::{Memory, now};
+use crate::wire::{self, Burst, Kind, burst};
+
+/// One round of work, to be done again and again.
+pub(crate) struct Workload {
+    /// How many messages a round has.
+    pub(crate) frames: usize,
+    pub(crate) round: Box<dyn FnMut()>,
+}
+
+/// Makes a workload whose payloads have this length.
+type Prepare = fn(usize) -> Workload;
+
+/// By name.
+pub(crate) const ALL: &[(&str, Prepare)] = &[
+    ("by-hand-receive", by_hand_receive),
+    ("core-receive", |len| core_receive(Kind::Binary, len)),
+    ("core-receive-text", |len| core_receive(Kind::Text, len)),
+    ("core-send-client", |len| {
+        core_send(Connection::client(&Config::default(), KeySource::operating_system()), len)
+    }),
+    ("core-send-server", |len| core_send(Connection::server(&Config::default()), len)),
+    ("lending-echo", lending_echo),
+    ("lending-receive", lending_receive),
+    ("owned-receive", owned_receive),
+    ("split-echo", split_echo),
+    ("split-receive", split_receive),
+];
+
+/// A read of pipelined frames, each parsed and unmasked in place: the bound.
+fn by_hand_receive(len: usize) -> Workload {
+    let Burst { octets: mut input, frames } = burst(Kind::Binary, len);
+    Workload::new(frames, move || {
+        let mut at = 0;
+        while at < input.len() {
+            let frame = by_hand::receive(&mut input[at..]).expect("a whole message");
+            black_box(&input[at + frame.start..at + frame.end]);
+            at += frame.end;
+        }
+    })
+}
+
+/// The same as a server.
+fn core_receive(kind: Kind, len: usize) -> Workload {
+    let Burst { octets: mut input, frames } = burst(kind, len);
+    let mut connection = Connection::server(&Config::default());
+    Workload::new(frames, move || {
+        let mut at = 0;
+        while at < input.len() {
+            let input = &mut input[at..];
+            let received = connection.receive(input).expect("a correct peer");
+            let located = received.event.expect("a whole message");
+            match connection.event(located, input) {
+                Event::Text(text) => _ = black_box(text),
+                Event::Binary(payload) => _ = black_box(payload),
+                other => panic!("no message: {other:?}"),
+            }
+            at += received.consumed;
+        }
+    })
+}
+
+/// Each message leaves with a write of its own.
+fn core_send(mut connection: Connection, len: usize) -> Workload {
+    let payload = wire::payload(len);
+    Workload::new(SENT, move || {
+        for _ in 0..SENT {
+            connection.send(black_box(&payload[..])).expect("an open connection");
+            let mut slices = [&[][..]; 4];
+            let filled = connection.slices(&mut slices);
+            let len = black_box(&slices[..filled]).iter().map(|slice| slice.len()).sum();
+            connection.advance(len);
+        }
+    })
+}
+
+/// One read and one write for all messages of a burst.
+fn lending_echo(len: usize) -> Workload {
+    let (mut socket, frames) = server(len);
+    Workload::new(frames, move || {
+        for _ in 0..frames {
+            let lent = now(socket.receive_ref()).expect("a correct peer");
+            let (message, mut outgoing) = lent.expect("an open connection");
+            outgoing.feed(&message).expect("there is room");
+        }
+    })
+}
+
+fn lending_receive(len: usize) -> Workload {
+    let (mut socket, frames) = server(len);
+    Workload::new(frames, move || {
+        for _ in 0..frames {
+            let lent = now(socket.receive_ref()).expect("a correct peer");
+            let (message, _) = lent.expect("an open connection");
+            black_box(message.payload());
+        }
+    })
+}
+
+fn owned_receive(len: usize) -> Workload {
+    let (mut socket, frames) = server(len);
+    Workload::new(frames, move || {
+        for _ in 0..frames {
+            let message = now(socket.receive()).expect("a correct peer");
+            drop(black_box(message.expect("an open connection")));
+        }
+    })
+}
+
+fn split_receive(len: usize) -> Workload {
+    let (socket, frames) = server(len);
+    let (mut receiver, sender) = socket.split();
+    Workload::new(frames, move || {
+        for _ in 0..frames {
+            let message = now(receiver.receive()).expect("a correct peer");
+            drop(black_box(message.expect("an open connection")));
+        }
+        black_box(&sender);
+    })
+}
+
+fn split_echo(len: usize) -> Workload {
+    let (socket, frames) = server(len);
+    let (mut receiver, sender) = socket.split();
+    Workload::new(frames, move || {
+        for _ in 0..frames {
+            let message = now(receiver.receive()).expect("a correct peer").expect("an open connection");
+            now(sender.feed(message)).expect("there is room");
+        }
+    })
+}
+
+impl Workload {
+    fn new(frames: usize, round: impl FnMut() + 'static) -> Self {
+        Self { frames, round: Box::new(round) }
+    }
+}
+
+fn server(len: usize) -> (WebSocket<Memory>, usize) {
+    let Burst { octets, frames } = burst(Kind::Binary, len);
+    (WebSocket::server(Memory::giving(octets), &Config::default(), Vec::new()), frames)
+}
+
+/// How many messages a round sends: as many as one fetch of randomness has masking-keys for.
+const SENT: usize = 256;
