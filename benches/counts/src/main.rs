@@ -11,6 +11,7 @@ mod allocations;
 #[path = "../../support/by_hand.rs"]
 mod by_hand;
 mod callgrind;
+mod document;
 mod measure;
 #[path = "../../support/memory.rs"]
 mod memory;
@@ -44,18 +45,22 @@ fn main() -> ExitCode {
 }
 
 fn bless() -> Result<(), String> {
-    let path = values::path()?;
+    let name = values::file_name()?;
+    let path = values::folder().join(&name);
     callgrind::count()?.write(&path)?;
-    println!("written: {}", path.display());
+    // As it was written: rounded.
+    let written = Values::read(&path)?.ok_or_else(|| format!("{name} is gone"))?;
+    document::write(&name, &written)?;
+    print!("{written}");
     Ok(())
 }
 
 fn compare() -> Result<(), String> {
     let counted = callgrind::count()?;
-    let path = values::path()?;
-    let Some(expected) = Values::read(&path)? else {
+    let name = values::file_name()?;
+    let Some(expected) = Values::read(&values::folder().join(&name))? else {
         print!("{counted}");
-        println!("\nnothing to compare with: {} is not there, `--bless` writes it", path.display());
+        println!("nothing to compare with: there is no benches/counts/values/{name}, `--bless` writes it");
         return Ok(());
     };
     let changes = expected.changes(&counted);
@@ -65,9 +70,8 @@ fn compare() -> Result<(), String> {
     }
     println!("{changes}");
     Err(format!(
-        "more than {} % off. If that is meant, run `cargo run --release -p counts -- --bless`, commit {}, and say in the \
-         commit why",
-        values::TOLERANCE_PERCENT,
-        path.display()
+        "more than {} % off. If that is meant, run `cargo run --release -p counts -- --bless`, commit \
+         benches/counts/values/{name} and docs/performance.md, and say in the commit why",
+        values::TOLERANCE_PERCENT
     ))
 }

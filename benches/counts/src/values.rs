@@ -1,6 +1,6 @@
 //! What was counted, as a file that is easy to compare.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -25,8 +25,8 @@ pub(crate) struct Changes(String);
 /// How far a value may be from what it was.
 pub(crate) const TOLERANCE_PERCENT: u32 = 5;
 
-/// Where the values for this compiler are.
-pub(crate) fn path() -> Result<PathBuf, String> {
+/// The name of the file with this compiler's values.
+pub(crate) fn file_name() -> Result<String, String> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let output = Command::new(rustc).arg("-vV").output().map_err(|error| format!("rustc -vV: {error}"))?;
     let output = String::from_utf8_lossy(&output.stdout);
@@ -34,9 +34,12 @@ pub(crate) fn path() -> Result<PathBuf, String> {
         let line = output.lines().find_map(|line| line.strip_prefix(name));
         line.ok_or_else(|| format!("rustc -vV has no line `{name}`"))
     };
-    let (release, host) = (field("release: ")?, field("host: ")?);
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("values");
-    Ok(folder.join(format!("rustc-{release}-{host}.txt")))
+    Ok(format!("rustc-{}-{}.txt", field("release: ")?, field("host: ")?))
+}
+
+/// Where these files are.
+pub(crate) fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("values")
 }
 
 impl Values {
@@ -76,6 +79,25 @@ impl Values {
             std::fs::write(path, self.to_string())
         };
         write().map_err(|error| format!("{}: {error}", path.display()))
+    }
+
+    /// For a document: a row for each workload.
+    pub(crate) fn table(&self) -> String {
+        let lens: BTreeSet<u64> = self.0.keys().map(|(_, len)| *len).collect();
+        let names: BTreeSet<&str> = self.0.keys().map(|(name, _)| name.as_str()).collect();
+        let mut table = String::from("| instructions per message |");
+        table.extend(lens.iter().map(|len| format!(" {len} B |")));
+        table.push_str(" allocations |\n|---|");
+        table.extend(lens.iter().map(|_| "---:|"));
+        table.push_str("---:|\n");
+        for name in names {
+            let cells = || lens.iter().filter_map(|len| self.0.get(&(name.into(), *len)));
+            table.push_str(&format!("| `{name}` |"));
+            table.extend(cells().map(|cell| format!(" {:.0} |", cell.instructions)));
+            let allocations = cells().map(|cell| cell.allocations).fold(0.0, f64::max);
+            table.push_str(&format!(" {allocations:.2} |\n"));
+        }
+        table
     }
 
     /// What is not as it was expected.

@@ -34,6 +34,7 @@ pub(crate) const ALL: &[(&str, Prepare)] = &[
     ("owned-receive", owned_receive),
     ("split-echo", split_echo),
     ("split-receive", split_receive),
+    ("stream-feed", stream_feed),
 ];
 
 /// A read of pipelined frames, each parsed and unmasked in place: the bound.
@@ -135,6 +136,18 @@ fn split_echo(len: usize) -> Workload {
         for _ in 0..frames {
             let message = now(receiver.receive()).expect("a correct peer").expect("an open connection");
             now(sender.feed(message)).expect("there is room");
+        }
+    })
+}
+
+/// Messages that nobody asked for, until the queue has been full and written twice.
+fn stream_feed(len: usize) -> Workload {
+    let payload = wire::payload(len);
+    let mut socket = WebSocket::server(Memory::silent(), &Config::default(), Vec::new());
+    let frames = 2 * wire::READ_LEN / len;
+    Workload::new(frames, move || {
+        for _ in 0..frames {
+            now(socket.feed(black_box(&payload[..]))).expect("there is room");
         }
     })
 }
