@@ -133,7 +133,7 @@ fn check(text: &[u8]) -> Result<(), Option<&[u8]>> {
 const SPENT: u8 = u8::MAX;
 
 /// Below this many octets the word-wise test of `core` is the faster one.
-const SHORT: usize = 128;
+const SHORT: usize = 64;
 
 /// Text in a reference-counted buffer: [`Bytes`] that are known to be UTF-8.
 ///

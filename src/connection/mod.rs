@@ -141,6 +141,7 @@ impl Connection {
     ///
     /// If `input` is shorter than it was, or a text is no longer UTF-8.
     #[must_use]
+    #[inline]
     pub fn event<'a>(&'a self, located: Located, input: &'a [u8]) -> Event<'a> {
         self.assert_text_unchanged(located, input);
         event(&self.receive, located, input)
@@ -355,6 +356,7 @@ impl Connection {
 
     /// Text is validated as it arrives and then viewed without a second pass, which is sound only as long as nobody
     /// changes it. At this face safe code could: the input is the caller's, and a location can be stale. So it is looked at again here; the layers of this crate go past it.
+    #[inline]
     fn assert_text_unchanged(&self, located: Located, input: &[u8]) {
         if located.message_kind() == Some(MessageKind::Text) {
             let text = self.receive.payload(located, input);

@@ -104,6 +104,7 @@ impl Output {
     }
 
     /// Appends a frame whose payload the caller keeps: a large one is copied once, exactly.
+    #[inline]
     pub(crate) fn push_borrowed(&mut self, header: &FrameHeader, payload: &[u8]) {
         if payload.len() <= COPY_UP_TO {
             return self.push_copied(header, payload);
@@ -149,7 +150,21 @@ impl Output {
     /// The queued octets as slices, in order: as many as `slices` holds. Returns how many it filled.
     ///
     /// A masked payload ends them early; ask again after [`advance`](Self::advance).
+    #[inline]
     pub(crate) fn slices<'a>(&'a mut self, slices: &mut [&'a [u8]]) -> usize {
+        if !self.shared.is_empty() {
+            return self.slices_with_shared(slices);
+        }
+        match slices.first_mut() {
+            Some(slot) if self.start < self.end => {
+                *slot = &self.buffer[self.start..self.end];
+                1
+            }
+            _ => 0,
+        }
+    }
+
+    fn slices_with_shared<'a>(&'a mut self, slices: &mut [&'a [u8]]) -> usize {
         self.mask_next_piece();
         let mut filled = 0;
         let mut push = |octets: &'a [u8]| {
@@ -183,7 +198,19 @@ impl Output {
     /// # Panics
     ///
     /// If that is more than it gave.
+    #[inline]
     pub(crate) fn advance(&mut self, len: usize) {
+        if self.shared.is_empty() {
+            assert!(len <= self.end - self.start, "the transport took more than it was given");
+            self.start += len;
+            self.written += len as u64;
+            self.taken(len);
+        } else {
+            self.advance_with_shared(len);
+        }
+    }
+
+    fn advance_with_shared(&mut self, len: usize) {
         let mut left = len;
         while left > 0 {
             let until = self.shared.front().map_or(self.end, |shared| shared.at);
@@ -208,6 +235,11 @@ impl Output {
             self.spare = written.map(|shared| shared.piece).unwrap_or_default();
         }
         assert!(left == 0, "the transport took more than it was given");
+        self.taken(len);
+    }
+
+    #[inline]
+    fn taken(&mut self, len: usize) {
         self.offered = self.offered.saturating_sub(len);
         if self.is_empty() {
             self.start = 0;

@@ -3,8 +3,9 @@
 use std::cell::RefCell;
 use std::{fmt, mem};
 
-/// The size of a pooled buffer. From here on larger reads are no faster.
-pub(super) const BUFFER_LEN: usize = 256 << 10;
+/// The size of a pooled buffer. From 256 KiB on larger reads are no faster; the rest is for output, which may pass that
+/// mark by a message that is copied, of 16 KiB, and as much of Pongs, and must not outgrow its buffer then.
+pub(super) const BUFFER_LEN: usize = (256 + 36) << 10;
 
 /// How much one thread's pool holds at most: enough for the connections that are busy at one moment.
 const POOL_LEN: usize = 16;

@@ -206,7 +206,9 @@ pub(super) struct Wakeups(RefCell<Vec<Waker>>);
 
 impl Drop for Wakeups {
     fn drop(&mut self) {
-        self.0.take().into_iter().for_each(Waker::wake);
+        if !self.0.get_mut().is_empty() {
+            self.0.take().into_iter().for_each(Waker::wake);
+        }
     }
 }
 
