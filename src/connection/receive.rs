@@ -14,7 +14,7 @@ use crate::deflate::{Agreement, Decompressor};
 use crate::error::ProtocolError;
 use crate::frame::{
     CloseFrame, ControlOpcode, DataOpcode, Expect, FrameHeader, MAX_CONTROL_PAYLOAD_LEN, MaskingKey, Opcode,
-    Rsv,
+    Rsv, WholeMessage,
 };
 use crate::role::Role;
 use crate::simd;
@@ -117,6 +117,11 @@ impl ReceivePath {
 
     #[inline]
     fn step(&mut self, input: &mut [u8]) -> Result<Received, ProtocolError> {
+        if let Frame::Header = self.frame
+            && let Some(message) = self.expect.whole_message(input)
+        {
+            return whole_message(&message, input);
+        }
         let mut at = 0;
         loop {
             match self.frame {
@@ -142,10 +147,6 @@ impl ReceivePath {
                             self.frame = Frame::Control { opcode, missing: payload_len, key };
                         }
                         Opcode::Data(opcode) => {
-                            let plain = header.rsv() == Rsv::NONE;
-                            if whole && plain && header.fin() && opcode != DataOpcode::Continuation {
-                                return self.whole_message(&header, opcode, at, input);
-                            }
                             self.begin_data(&header, opcode, payload_len)?;
                         }
                     }
@@ -187,32 +188,6 @@ impl ReceivePath {
                 }
             }
         }
-    }
-
-    /// A message that lies whole in the input: it stays there.
-    #[inline]
-    fn whole_message(
-        &mut self,
-        header: &FrameHeader,
-        opcode: DataOpcode,
-        start: usize,
-        input: &mut [u8],
-    ) -> Result<Received, ProtocolError> {
-        // INVARIANT: the caller has seen that the input holds the payload.
-        let end = start + header.payload_len() as usize;
-        let payload = &mut input[start..end];
-        if let Some(key) = header.masking_key() {
-            key.mask(payload);
-        }
-        let kind = match opcode {
-            DataOpcode::Text => {
-                utf8::check_whole(payload).map_err(|_| ProtocolError::InvalidUtf8)?;
-                MessageKind::Text
-            }
-            DataOpcode::Binary | DataOpcode::Continuation => MessageKind::Binary,
-        };
-        let event = Located { kind: EventKind::Message(kind), place: Place::Input { start, end } };
-        Ok(Received { consumed: end, event: Some(event) })
     }
 
     fn begin_data(
@@ -478,6 +453,25 @@ impl Ahead {
     fn consumed(&mut self, octets: usize) {
         self.offset = self.offset.saturating_sub(octets);
     }
+}
+
+/// A message that lies whole in the input: it stays there.
+#[inline]
+fn whole_message(message: &WholeMessage, input: &mut [u8]) -> Result<Received, ProtocolError> {
+    let &WholeMessage { opcode, masking_key, start, end } = message;
+    let payload = &mut input[start..end];
+    if let Some(key) = masking_key {
+        key.mask(payload);
+    }
+    let kind = match opcode {
+        DataOpcode::Text => {
+            utf8::check_whole(payload).map_err(|_| ProtocolError::InvalidUtf8)?;
+            MessageKind::Text
+        }
+        DataOpcode::Binary | DataOpcode::Continuation => MessageKind::Binary,
+    };
+    let event = Located { kind: EventKind::Message(kind), place: Place::Input { start, end } };
+    Ok(Received { consumed: end, event: Some(event) })
 }
 
 /// The text of a located event whose octets these are.

@@ -222,6 +222,42 @@ impl Default for Expect {
 }
 
 impl Expect {
+    /// The message at the beginning of `bytes` when it is the usual one: in one frame, without reserved bits, and all of
+    /// it there. Anything else, and anything wrong, is left to [`FrameHeader::decode`].
+    #[inline]
+    pub(crate) fn whole_message(&self, bytes: &[u8]) -> Option<WholeMessage> {
+        let &[first, second, ..] = bytes else { return None };
+        let opcode = match first {
+            FIN_AND_TEXT => DataOpcode::Text,
+            FIN_AND_BINARY => DataOpcode::Binary,
+            _ => return None,
+        };
+        if (second & MASK != 0) != self.masked || self.message_open {
+            return None;
+        }
+        let (payload_len, mut start) = match second & !MASK {
+            126 => (usize::from(u16::from_be_bytes(*bytes[2..].first_chunk()?)), 4),
+            127 => (usize::try_from(u64::from_be_bytes(*bytes[2..].first_chunk()?)).ok()?, 10),
+            short => (usize::from(short), 2),
+        };
+        // RFC 6455 §5.2: the minimal number of octets.
+        let is_minimal = match start {
+            2 => true,
+            4 => payload_len >= 126,
+            _ => payload_len > usize::from(u16::MAX),
+        };
+        if !is_minimal || payload_len > self.max_frame_len.min(self.max_message_len) {
+            return None;
+        }
+        let mut masking_key = None;
+        if self.masked {
+            masking_key = Some(MaskingKey::new(*bytes[start..].first_chunk()?));
+            start += 4;
+        }
+        let is_whole = payload_len <= bytes.len() - start;
+        is_whole.then(|| WholeMessage { opcode, masking_key, start, end: start + payload_len })
+    }
+
     #[inline]
     fn judge_first(&self, octet: u8) -> Result<(bool, Rsv, Opcode), ProtocolError> {
         let fin = octet & FIN != 0;
@@ -284,6 +320,14 @@ impl Expect {
     }
 }
 
+/// A message that is whole: what it is, and where its payload lies.
+pub(crate) struct WholeMessage {
+    pub(crate) opcode: DataOpcode,
+    pub(crate) masking_key: Option<MaskingKey>,
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+}
+
 /// The three reserved bits of a frame (RFC 6455 §5.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Rsv(u8);
@@ -307,5 +351,7 @@ pub const MAX_CONTROL_PAYLOAD_LEN: usize = 125;
 /// The longest header, in octets: two, a 64-bit length and a masking-key.
 pub const MAX_HEADER_LEN: usize = 14;
 
+const FIN_AND_TEXT: u8 = FIN | 0x1;
+const FIN_AND_BINARY: u8 = FIN | 0x2;
 const FIN: u8 = 0x80;
 const MASK: u8 = 0x80;
