@@ -48,8 +48,8 @@ const fn binary(len: usize, in_flight: usize) -> Cell {
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (len, unit) = match self.payload.len {
-            len @ ..1024 => (len, "B"),
-            len @ ..0x10_0000 => (len >> 10, "KiB"),
+            len @ 0..=0x3ff => (len, "B"),
+            len @ 0x400..=0xf_ffff => (len >> 10, "KiB"),
             len => (len >> 20, "MiB"),
         };
         let text = if self.payload.is_text { " text" } else { "" };

@@ -74,6 +74,7 @@ fn dot(server: Server, x: f64, y: f64) -> String {
         Server::TokioWebsockets => "#ff7f0e",
         Server::Yawc => "#2ca02c",
         Server::TokioTungstenite => "#9467bd",
+        Server::TokioTungsteniteSmall => "#c5b0d5",
         Server::Fastwebsockets => "#8c564b",
         Server::WebSocket => "#e377c2",
         Server::Wtx => "#bcbd22",

@@ -119,8 +119,8 @@ fn header(is_text: bool, len: usize, is_masked: bool) -> Vec<u8> {
     let mask = if is_masked { 0x80 } else { 0 };
     let mut header = vec![if is_text { 0x81 } else { 0x82 }];
     match len {
-        ..126 => header.push(mask | len as u8),
-        ..0x1_0000 => {
+        0..=125 => header.push(mask | len as u8),
+        126..=0xffff => {
             header.push(mask | 126);
             header.extend_from_slice(&(len as u16).to_be_bytes());
         }

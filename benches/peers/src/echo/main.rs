@@ -104,7 +104,7 @@ fn options(arguments: &[&str]) -> Result<Options, Box<dyn Error>> {
         plan: Plan {
             servers: Server::ALL.to_vec(),
             cells: Cell::ALL.to_vec(),
-            rounds: 7,
+            rounds: 5,
             time: Duration::from_millis(250),
             verify: Verify::Lengths,
             held_by: 1000,
@@ -121,8 +121,8 @@ fn options(arguments: &[&str]) -> Result<Options, Box<dyn Error>> {
         let mut value = || arguments.next().copied().ok_or(USAGE);
         match argument {
             "--quick" => {
-                (plan.rounds, plan.time, plan.held_by) = (3, Duration::from_millis(50), 200);
-                plan.fairness_time = Duration::from_millis(200);
+                (plan.rounds, plan.time, plan.held_by) = (2, Duration::from_millis(40), 100);
+                plan.fairness_time = Duration::from_millis(100);
             }
             "--speed" => options.is_speed = true,
             "--verify" => plan.verify = Verify::Contents,

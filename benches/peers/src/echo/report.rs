@@ -228,7 +228,9 @@ fn head(plan: &Plan, note: &str) -> String {
 
 /// The version of a dependency, as it is locked.
 fn version(name: &str) -> Option<&'static str> {
-    let name = if name.starts_with("sansocket") { "sansocket" } else { name };
+    // Rows with a crate's name and more are ways to use it.
+    let name =
+        ["sansocket", "tokio-tungstenite"].into_iter().find(|own| name.starts_with(own)).unwrap_or(name);
     let package =
         LOCK.split("[[package]]").find(|package| package.contains(&format!("name = \"{name}\"\n")))?;
     package.lines().find_map(|line| line.strip_prefix("version = \"")?.strip_suffix('"'))

@@ -226,11 +226,11 @@ impl Header {
         let mut header = [0; REPLY_HEADER_LEN];
         header[0] = self.first;
         let len = match self.payload_len {
-            len @ ..126 => {
+            len @ 0..=125 => {
                 header[1] = len as u8;
                 2
             }
-            len @ ..0x1_0000 => {
+            len @ 126..=0xffff => {
                 header[1] = 126;
                 header[2..4].copy_from_slice(&(len as u16).to_be_bytes());
                 4

@@ -26,6 +26,7 @@ pub(crate) enum Server {
     TokioWebsockets,
     Yawc,
     TokioTungstenite,
+    TokioTungsteniteSmall,
     Fastwebsockets,
     WebSocket,
     Wtx,
@@ -33,7 +34,7 @@ pub(crate) enum Server {
 }
 
 impl Server {
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::RawShared,
         Self::Raw,
         Self::Ideal,
@@ -46,6 +47,7 @@ impl Server {
         Self::TokioWebsockets,
         Self::Yawc,
         Self::TokioTungstenite,
+        Self::TokioTungsteniteSmall,
         Self::Fastwebsockets,
         Self::WebSocket,
         Self::Wtx,
@@ -66,6 +68,7 @@ impl Server {
             Self::TokioWebsockets => "tokio-websockets",
             Self::Yawc => "yawc",
             Self::TokioTungstenite => "tokio-tungstenite",
+            Self::TokioTungsteniteSmall => "tokio-tungstenite-16k",
             Self::Fastwebsockets => "fastwebsockets",
             Self::WebSocket => "web-socket",
             Self::Wtx => "wtx",
@@ -94,7 +97,8 @@ impl Server {
                 "`Stream` and `Sink`, flushed when nothing is ready; no pings, no idle timeout"
             }
             Self::TokioWebsockets => {
-                "`Stream` and `Sink`, flushed when nothing is ready; `flush_threshold` 256 KiB, unlimited frame size"
+                "`Stream` and `Sink`, what is ready taken before it is answered; `flush_threshold` 256 KiB, unlimited frame \
+                 size"
             }
             Self::Yawc => {
                 "`Stream` and `Sink`, flushed when nothing is ready; read buffer 128 KiB, backpressure boundary 64 KiB, \
@@ -103,6 +107,7 @@ impl Server {
             Self::TokioTungstenite => {
                 "`Stream` and `Sink`, flushed when nothing is ready; buffers of 128 KiB (its default)"
             }
+            Self::TokioTungsteniteSmall => "the same, with a read buffer of 16 KiB",
             Self::Fastwebsockets => {
                 "`FragmentCollector`, unconstrained, as in its example; a write per message"
             }
@@ -141,7 +146,8 @@ impl Server {
             Self::SockudoWs => Box::pin(peers::sockudo_ws(stream)).await,
             Self::TokioWebsockets => Box::pin(peers::tokio_websockets(stream)).await,
             Self::Yawc => Box::pin(peers::yawc(stream)).await,
-            Self::TokioTungstenite => Box::pin(peers::tokio_tungstenite(stream)).await,
+            Self::TokioTungstenite => Box::pin(peers::tokio_tungstenite(stream, 128 << 10)).await,
+            Self::TokioTungsteniteSmall => Box::pin(peers::tokio_tungstenite(stream, 16 << 10)).await,
             Self::Fastwebsockets => Box::pin(peers::fastwebsockets(stream)).await,
             Self::WebSocket => Box::pin(peers::web_socket(stream)).await,
             Self::Wtx => Box::pin(peers::wtx(stream)).await,
