@@ -131,3 +131,46 @@ fn header(is_text: bool, len: usize, is_masked: bool) -> Vec<u8> {
     }
     header
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: Payload = Payload { len: 125, is_text: true };
+
+    /// Replies of two periods, one after the other.
+    fn replies(frames: &Frames) -> Vec<u8> {
+        frames.replies.concat().repeat(2)
+    }
+
+    #[test]
+    fn text_is_utf8_of_the_length_asked_for() {
+        for index in 0..32 {
+            let octets = TEXT.octets(index);
+            assert!(octets.len() == TEXT.len && std::str::from_utf8(&octets).is_ok_and(|text| !text.is_ascii()));
+        }
+    }
+
+    #[test]
+    fn replies_verify_however_they_are_cut() {
+        for raw in [false, true] {
+            let frames = Frames::new(TEXT, 3, raw);
+            let replies = replies(&frames);
+            for cut in 0..replies.len() {
+                for verify in [Verify::Contents, Verify::Lengths] {
+                    frames.verify(0, &replies[..cut], verify);
+                    frames.verify(cut, &replies[cut..], verify);
+                }
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "an echo differs, at octet 126 of frame 1")]
+    fn a_wrong_octet_is_found() {
+        let frames = Frames::new(TEXT, 2, false);
+        let mut replies = replies(&frames);
+        replies[frames.reply_len() * 2 - 1] ^= 1;
+        frames.verify(0, &replies, Verify::Contents);
+    }
+}

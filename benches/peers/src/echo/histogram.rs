@@ -36,3 +36,25 @@ impl Histogram {
         0.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_never_too_high_and_at_most_a_step_too_low() {
+        let mut histogram = Histogram::new();
+        for microseconds in 1..=10_000 {
+            histogram.add(Duration::from_micros(microseconds));
+        }
+        for (share, exact) in [(0.01, 100.0), (0.5, 5_000.0), (0.99, 9_900.0), (1.0, 10_000.0)] {
+            let found = histogram.quantile(share);
+            assert!(found <= exact && found >= exact * (1.0 - 1.0 / STEPS as f64), "{share}: {found}");
+        }
+    }
+
+    #[test]
+    fn quantile_of_nothing_is_zero() {
+        assert!(Histogram::new().quantile(0.99) == 0.0);
+    }
+}
