@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::frames::{Frames, Payload, Verify};
 use crate::histogram::Histogram;
@@ -22,10 +22,18 @@ pub(crate) struct Fairness {
 
 pub(crate) fn fairness(plan: &Plan) -> io::Result<Vec<Fairness>> {
     eprintln!("fairness");
-    plan.servers.iter().map(|&server| beside_a_flood(server, plan)).collect()
+    // Others on the machine can only add to what is measured, so the best of several turns is nearest to the truth.
+    let best = |&server: &Server| {
+        let turns = (0..TURNS).map(|_| beside_a_flood(server, plan.fairness_time / TURNS));
+        let turns: Vec<Fairness> = turns.collect::<Result<_, _>>()?;
+        turns.into_iter().min_by(|a, b| a.p99.total_cmp(&b.p99)).ok_or(io::ErrorKind::InvalidInput.into())
+    };
+    plan.servers.iter().map(best).collect()
 }
 
-fn beside_a_flood(server: Server, plan: &Plan) -> io::Result<Fairness> {
+const TURNS: u32 = 5;
+
+fn beside_a_flood(server: Server, time: Duration) -> io::Result<Fairness> {
     let process = Process::start(server, Start::PINNED)?;
     let payload = Payload { len: 16, is_text: false };
     let mut flood = Flood {
@@ -44,7 +52,7 @@ fn beside_a_flood(server: Server, plan: &Plan) -> io::Result<Fairness> {
     let start = Instant::now();
     let mut sent_at = start;
     stream.write_all(frames.from(0, frames.sent_len()))?;
-    while start.elapsed() < plan.fairness_time {
+    while start.elapsed() < time {
         match stream.read(&mut reply[there..]) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             // Some write a header by itself.

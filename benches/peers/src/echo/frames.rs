@@ -64,7 +64,11 @@ impl Frames {
                 Verify::Lengths => there.min(self.reply_header_len.saturating_sub(offset)),
             };
             let expected = &self.replies[index][offset..offset + checked];
-            assert!(octets[..checked] == *expected, "an echo differs, at octet {offset} of frame {index}");
+            if octets[..checked] != *expected {
+                let same =
+                    octets.iter().zip(expected).take_while(|(octet, expected)| octet == expected).count();
+                panic!("an echo differs, at octet {} of frame {index}", offset + same);
+            }
             position += there;
             octets = &octets[there..];
         }
@@ -147,7 +151,9 @@ mod tests {
     fn text_is_utf8_of_the_length_asked_for() {
         for index in 0..32 {
             let octets = TEXT.octets(index);
-            assert!(octets.len() == TEXT.len && std::str::from_utf8(&octets).is_ok_and(|text| !text.is_ascii()));
+            assert!(
+                octets.len() == TEXT.len && std::str::from_utf8(&octets).is_ok_and(|text| !text.is_ascii())
+            );
         }
     }
 

@@ -35,9 +35,7 @@ pub(crate) fn noise(cell: Cell) -> f64 {
 
 /// Whether the goals are met, and whether any peer is faster, cell by cell.
 pub(crate) fn verdict(plan: &Plan, speeds: &Speeds) -> String {
-    let mut text = String::from(
-        "| row | goals missed by more than noise | peers that are faster by more than noise |\n|---|---|---|\n",
-    );
+    let mut text = String::from(HEAD);
     for (row, &server) in plan.servers.iter().enumerate().filter(|(_, server)| server.is_ours()) {
         let (mut missed, mut behind) = (Vec::new(), Vec::new());
         for (column, &cell) in plan.cells.iter().enumerate() {
@@ -57,3 +55,11 @@ pub(crate) fn verdict(plan: &Plan, speeds: &Speeds) -> String {
     }
     text
 }
+
+const HEAD: &str = "\
+The goals were set on another machine, whose processor takes less for the work of a crate beside that of the kernel: here every
+server is further from raw-shared. How far from the peers is what can be carried over.
+
+| row | goals missed by more than noise | peers that are faster by more than noise |
+|---|---|---|
+";

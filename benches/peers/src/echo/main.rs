@@ -63,6 +63,10 @@ fn run(arguments: &[&str]) -> Result<(), Box<dyn Error>> {
         let text = report::scale(plan, &scale::scale(plan)?, &options.note);
         return publish(&options, "SCALE.md", &text);
     }
+    if options.is_fairness {
+        print!("{}", report::fairness(plan, &fairness::fairness(plan)?));
+        return Ok(());
+    }
     let speeds = measure::speeds(plan)?;
     if options.is_speed {
         print!("{}", report::speed(plan, &speeds));
@@ -92,11 +96,13 @@ struct Options {
     is_scale: bool,
     /// Nothing but speed.
     is_speed: bool,
+    /// Nothing but fairness.
+    is_fairness: bool,
     /// What readers should know of the machine.
     note: String,
 }
 
-const USAGE: &str = "usage: echo [--quick] [--speed] [--verify] [--scale] [--rounds N] [--milliseconds N] \
+const USAGE: &str = "usage: echo [--quick] [--speed] [--fairness] [--verify] [--scale] [--rounds N] [--milliseconds N] \
     [--servers NAME,…] [--cells 16x1,125x32t,…] [--note TEXT]";
 
 fn options(arguments: &[&str]) -> Result<Options, Box<dyn Error>> {
@@ -108,11 +114,12 @@ fn options(arguments: &[&str]) -> Result<Options, Box<dyn Error>> {
             time: Duration::from_millis(250),
             verify: Verify::Lengths,
             held_by: 1000,
-            fairness_time: Duration::from_secs(1),
+            fairness_time: Duration::from_secs(2),
         },
         is_whole: true,
         is_scale: false,
         is_speed: false,
+        is_fairness: false,
         note: String::new(),
     };
     let plan = &mut options.plan;
@@ -122,9 +129,10 @@ fn options(arguments: &[&str]) -> Result<Options, Box<dyn Error>> {
         match argument {
             "--quick" => {
                 (plan.rounds, plan.time, plan.held_by) = (2, Duration::from_millis(40), 100);
-                plan.fairness_time = Duration::from_millis(100);
+                plan.fairness_time = Duration::from_millis(250);
             }
             "--speed" => options.is_speed = true,
+            "--fairness" => options.is_fairness = true,
             "--verify" => plan.verify = Verify::Contents,
             "--scale" => options.is_scale = true,
             "--rounds" => plan.rounds = value()?.parse()?,
