@@ -57,8 +57,8 @@ pub(crate) fn verdict(plan: &Plan, speeds: &Speeds) -> String {
 }
 
 const HEAD: &str = "\
-The goals were set on another machine, whose processor takes less for the work of a crate beside that of the kernel: here every
-server is further from raw-shared. How far from the peers is what can be carried over.
+The goals were set on another machine and with another load generator, so a goal missed here by little may be met there. Peers and
+sansocket were measured together.
 
 | row | goals missed by more than noise | peers that are faster by more than noise |
 |---|---|---|

@@ -21,7 +21,14 @@ pub(crate) fn all(
     seen: &[Fairness],
     note: &str,
 ) -> String {
-    let mut text = format!("# Echo servers, side by side\n\n{}\n", head(plan, note));
+    let mut text = format!("# Echo servers, side by side\n\n{}\n", head(note));
+    let _ = writeln!(
+        text,
+        "{} rounds of {} ms for each server and cell, twice as long at 1 MiB; 32 connections; server and load generator on a CPU \
+         each.\n",
+        plan.rounds,
+        plan.time.as_millis()
+    );
     text.push_str("![The first table, as dots](results.svg)\n\n");
     text.push_str(&speed(plan, speeds));
     text.push_str(&work_tables(plan, work));
@@ -172,9 +179,9 @@ pub(crate) fn scale(plan: &Plan, scales: &[Scale], note: &str) -> String {
          Octets held by each of {CONNECTIONS} connections after one echo of 16 B; latency of one of them while the others are \
          idle; cost of a message of 16 B when each of them has one in flight; and thousands of messages of 16 B in a second, 32 \
          connections with 32 in flight, with a runtime of one thread and of two, none of them pinned: the load generator takes \
-         its share of the same two CPUs.\n\n\
+         its share of the same two CPUs. One run of each.\n\n\
          | server | octets held | p50 µs | p99 µs | cost µs | one thread | two threads |\n|---|---|---|---|---|---|---|\n",
-        head(plan, note)
+        head(note)
     );
     for (server, scale) in plan.servers.iter().zip(scales) {
         let Scale { held, p50, p99, cost, one_thread, two_threads } = scale;
@@ -205,7 +212,7 @@ fn line(text: &mut String, name: &str, cells: impl IntoIterator<Item = impl Disp
 }
 
 /// When, where and how.
-fn head(plan: &Plan, note: &str) -> String {
+fn head(note: &str) -> String {
     let rustc = Command::new("rustc").arg("--version").output().ok();
     let rustc = rustc.map_or_else(String::new, |output| String::from_utf8_lossy(&output.stdout).into_owned());
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
@@ -217,14 +224,11 @@ fn head(plan: &Plan, note: &str) -> String {
     let count = cpus.lines().filter(|line| line.starts_with("processor")).count();
     format!(
         "{} · {} · {count} CPUs · Linux {} · {} · tokio {tokio} · no `target-cpu`, SIMD as each crate finds it when it runs\n\n\
-         {} rounds of {} ms for each server and cell, 32 connections, server and load generator on a CPU each. How it is \
-         measured and what is noise: [README](README.md). {note}\n",
+         How it is measured and what is noise: [README](README.md). {note}\n",
         date(),
         model.unwrap_or("unknown CPU"),
         kernel.trim(),
         rustc.split(" (").next().unwrap_or_default(),
-        plan.rounds,
-        plan.time.as_millis(),
     )
 }
 
