@@ -1,0 +1,45 @@
+//! What a connection holds while nothing happens on it, after messages of three sizes.
+
+use std::io;
+use std::thread;
+use std::time::Duration;
+
+use crate::frames::{Frames, Payload, Verify};
+use crate::load::{Load, Until};
+use crate::measure::Plan;
+use crate::process::{Process, Start};
+use crate::servers::Server;
+
+/// Payloads of the messages, in the order in which each connection echoes one of each.
+pub(crate) const LENS: [usize; 3] = [16, 16 << 10, 1 << 20];
+
+/// Octets for each idle connection, by server, after each of [`LENS`].
+pub(crate) fn held(plan: &Plan) -> io::Result<Vec<[f64; 3]>> {
+    eprintln!("memory");
+    plan.servers.iter().map(|&server| held_by(server, plan.held_by)).collect()
+}
+
+/// The difference between many connections and few, so that what the process has once counts for none.
+fn held_by(server: Server, connections: usize) -> io::Result<[f64; 3]> {
+    let few = resident(server, FEW)?;
+    let many = resident(server, FEW + connections)?;
+    Ok(std::array::from_fn(|stage| (many[stage] as f64 - few[stage] as f64) / connections as f64))
+}
+
+/// As many as work at the same time.
+const FEW: usize = 32;
+
+fn resident(server: Server, connections: usize) -> io::Result<[u64; 3]> {
+    let process = Process::start(server, Start::PINNED)?;
+    let mut load = Load::connect(process.port(), connections, Verify::Lengths)?;
+    let mut resident = [0; 3];
+    for (resident, len) in resident.iter_mut().zip(LENS) {
+        let frames = Frames::new(Payload { len, is_text: false }, 1, server.is_raw());
+        for first in (0..connections).step_by(FEW) {
+            load.run(&frames, 1, first..connections.min(first + FEW), Until::Once)?;
+        }
+        thread::sleep(Duration::from_millis(20));
+        *resident = process.resident()?;
+    }
+    Ok(resident)
+}
