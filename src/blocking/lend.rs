@@ -64,13 +64,22 @@ impl MessageRef<'_> {
     /// The message with a payload of its own: a large one is moved, a small one copied.
     #[must_use]
     pub fn into_message(self) -> Message {
-        self.path.take(self.kind, self.located.place, self.input)
+        self.path.take(self.kind, self.located, self.input)
     }
 }
 
 impl fmt::Debug for MessageRef<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MessageRef").field("kind", &self.kind).field("len", &self.payload().len()).finish()
+    }
+}
+
+/// A large payload with a place of its own is moved, any other borrowed from where it lies: nothing is copied that need
+/// not be.
+impl<'a> From<MessageRef<'a>> for OutgoingMessage<'a> {
+    fn from(message: MessageRef<'a>) -> Self {
+        let MessageRef { kind, located, path, input } = message;
+        path.pass_on(kind, located, input)
     }
 }
 

@@ -216,7 +216,7 @@ impl<S: Transport> WebSocket<S> {
     /// for ever. The end of the transport without a Close frame is an error, never `None` (RFC 6455 §7.1.5).
     pub fn receive(&mut self) -> Result<Option<Message>, Error> {
         let Some((kind, located)) = self.next_message()? else { return Ok(None) };
-        Ok(Some(self.connection.receive.take(kind, located.place, self.input.lent())))
+        Ok(Some(self.connection.receive.take(kind, located, self.input.lent())))
     }
 
     /// The next message, lent from where it was read, together with the way out: the fastest way to receive.

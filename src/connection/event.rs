@@ -287,29 +287,75 @@ pub enum Event<'a> {
 pub struct Located {
     pub(crate) kind: EventKind,
     pub(crate) place: Place,
+    /// Where in the input it begins and ends, if it lies there.
+    pub(crate) start: usize,
+    pub(crate) end: usize,
 }
 
 impl Located {
+    #[inline]
+    pub(crate) const fn in_input(kind: EventKind, start: usize, end: usize) -> Self {
+        Self { kind, place: Place::Input, start, end }
+    }
+
+    /// In a place that is not the input.
+    pub(crate) const fn apart(kind: EventKind, place: Place) -> Self {
+        Self { kind, place, start: 0, end: 0 }
+    }
+
     /// The kind of message this is, or `None` for a control frame.
     #[must_use]
+    #[inline]
     pub const fn message_kind(&self) -> Option<MessageKind> {
-        match self.kind {
-            EventKind::Message(kind) => Some(kind),
-            EventKind::Control(_) => None,
+        self.kind.message()
+    }
+}
+
+/// Flat, so that a location is copied as words and read back as they were written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EventKind {
+    Text,
+    Binary,
+    Ping,
+    Pong,
+    Close,
+}
+
+impl EventKind {
+    /// The kind of message this is, or `None` for a control frame.
+    #[inline]
+    pub(crate) const fn message(self) -> Option<MessageKind> {
+        match self {
+            Self::Text => Some(MessageKind::Text),
+            Self::Binary => Some(MessageKind::Binary),
+            Self::Ping | Self::Pong | Self::Close => None,
+        }
+    }
+}
+
+impl From<MessageKind> for EventKind {
+    fn from(kind: MessageKind) -> Self {
+        match kind {
+            MessageKind::Text => Self::Text,
+            MessageKind::Binary => Self::Binary,
+        }
+    }
+}
+
+impl From<ControlOpcode> for EventKind {
+    fn from(opcode: ControlOpcode) -> Self {
+        match opcode {
+            ControlOpcode::Ping => Self::Ping,
+            ControlOpcode::Pong => Self::Pong,
+            ControlOpcode::Close => Self::Close,
         }
     }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum EventKind {
-    Message(MessageKind),
-    Control(ControlOpcode),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// In the input that was given to `receive`, from `start` to `end`.
-    Input { start: usize, end: usize },
+    /// In the input that was given to `receive`.
+    Input,
     /// Assembled from fragments or pieces.
     Assembled,
     /// Decompressed.

@@ -51,7 +51,7 @@ use crate::config::Config;
 #[cfg(feature = "deflate")]
 use crate::deflate::Agreement;
 use crate::error::{Failure, SendError};
-use crate::frame::{CloseFrame, ControlOpcode, MAX_CONTROL_PAYLOAD_LEN};
+use crate::frame::{CloseFrame, MAX_CONTROL_PAYLOAD_LEN};
 use crate::role::Role;
 use crate::utf8;
 
@@ -156,7 +156,7 @@ impl Connection {
     #[must_use]
     pub fn take(&mut self, located: Located, input: &[u8]) -> Option<Message> {
         self.assert_text_unchanged(located, input);
-        located.message_kind().map(|kind| self.receive.take(kind, located.place, input))
+        located.message_kind().map(|kind| self.receive.take(kind, located, input))
     }
 
     /// Where the payload of a large frame is to be read to: while [`missing`](Self::missing) is large, reading into its
@@ -388,15 +388,14 @@ fn receive(receive: &mut ReceivePath, outbox: &mut Outbox, input: &mut [u8]) -> 
 /// Hands what a control frame asks for over to the sending side.
 #[inline]
 pub(crate) fn react(receive: &mut ReceivePath, outbox: &mut Outbox, located: Located, input: &[u8]) {
-    let EventKind::Control(opcode) = located.kind else { return };
-    match opcode {
-        ControlOpcode::Ping => {
+    match located.kind {
+        EventKind::Text | EventKind::Binary | EventKind::Pong => {}
+        EventKind::Ping => {
             if receive.owes_pong() {
                 outbox.answer_ping(receive.payload(located, input));
             }
         }
-        ControlOpcode::Pong => {}
-        ControlOpcode::Close => {
+        EventKind::Close => {
             // The receive path has decoded it once, to judge it.
             if let Ok(close) = CloseFrame::decode(receive.payload(located, input)) {
                 outbox.close_received(&close);
@@ -410,13 +409,11 @@ pub(crate) fn react(receive: &mut ReceivePath, outbox: &mut Outbox, located: Loc
 pub(crate) fn event<'a>(receive: &'a ReceivePath, located: Located, input: &'a [u8]) -> Event<'a> {
     let payload = receive.payload(located, input);
     match located.kind {
-        EventKind::Message(MessageKind::Text) => Event::Text(receive::text(payload)),
-        EventKind::Message(MessageKind::Binary) => Event::Binary(payload),
-        EventKind::Control(ControlOpcode::Ping) => Event::Ping(payload),
-        EventKind::Control(ControlOpcode::Pong) => Event::Pong(payload),
-        EventKind::Control(ControlOpcode::Close) => {
-            Event::Close(CloseFrame::decode(payload).unwrap_or(CloseFrame::EMPTY))
-        }
+        EventKind::Text => Event::Text(receive::text(payload)),
+        EventKind::Binary => Event::Binary(payload),
+        EventKind::Ping => Event::Ping(payload),
+        EventKind::Pong => Event::Pong(payload),
+        EventKind::Close => Event::Close(CloseFrame::decode(payload).unwrap_or(CloseFrame::EMPTY)),
     }
 }
 

@@ -7,7 +7,7 @@ use core::{fmt, mem};
 use bytes::{Buf, Bytes};
 
 use crate::config::COPY_UP_TO;
-use crate::frame::{FrameHeader, MAX_HEADER_LEN, MaskingKey};
+use crate::frame::{DataOpcode, FrameHeader, MAX_HEADER_LEN, MaskingKey, short_header};
 
 /// Frames on their way to the transport, in the order in which they were appended.
 ///
@@ -75,6 +75,34 @@ impl Output {
     #[cfg(any(feature = "tokio", test))]
     pub(crate) fn written(&self) -> u64 {
         self.written
+    }
+
+    /// Appends a message in one frame, if what is left of the buffer has room for it and it is to be copied. The key is
+    /// asked for only then.
+    #[inline]
+    pub(crate) fn push_if_room(
+        &mut self,
+        opcode: DataOpcode,
+        next_key: impl FnOnce() -> Option<MaskingKey>,
+        payload: &[u8],
+    ) -> bool {
+        let len = payload.len();
+        let room = self.buffer.get_mut(self.end..).unwrap_or_default();
+        if len > COPY_UP_TO || room.len() < len + 8 {
+            return false;
+        }
+        let key = next_key();
+        // INVARIANT: what is copied is below 64 KiB.
+        let (head, head_len) = short_header(opcode, key, len as u16);
+        room[..8].copy_from_slice(&head);
+        let to_payload = &mut room[head_len..head_len + len];
+        match key {
+            Some(key) => key.mask_copy(to_payload, payload),
+            None => to_payload.copy_from_slice(payload),
+        }
+        self.end += head_len + len;
+        self.appended += (head_len + len) as u64;
+        true
     }
 
     /// Appends a frame whose payload is copied, masked in the same pass if it has a key.

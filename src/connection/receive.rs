@@ -6,8 +6,12 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+#[cfg(feature = "std")]
+use super::event::OutgoingMessage;
 use super::event::{EventKind, Located, Message, MessageKind, Place, Received};
 use super::message::Assembly;
+#[cfg(feature = "std")]
+use crate::config::COPY_UP_TO;
 use crate::config::Limits;
 #[cfg(feature = "deflate")]
 use crate::deflate::{Agreement, Decompressor};
@@ -33,7 +37,7 @@ pub(crate) struct ReceivePath {
     /// The payload of a control frame that comes in pieces.
     control: Vec<u8>,
     ended: Option<Result<(), ProtocolError>>,
-    /// What the last call of `receive` located may still be looked at.
+    /// What the last call of `receive` located may still be looked at, and does not lie in the input.
     located: bool,
     pub(super) ahead: Ahead,
     #[cfg(feature = "deflate")]
@@ -54,9 +58,19 @@ pub(super) struct Ahead {
 /// Where in a frame the next octet belongs.
 #[derive(Debug, Clone, Copy)]
 enum Frame {
+    /// At the header of a new message, with nothing left to do for what came before: the usual place.
+    Between,
     Header,
-    Data { fin: bool, missing: usize, key: Option<MaskingKey> },
-    Control { opcode: ControlOpcode, missing: usize, key: Option<MaskingKey> },
+    Data {
+        fin: bool,
+        missing: usize,
+        key: Option<MaskingKey>,
+    },
+    Control {
+        opcode: ControlOpcode,
+        missing: usize,
+        key: Option<MaskingKey>,
+    },
 }
 
 impl ReceivePath {
@@ -71,7 +85,7 @@ impl ReceivePath {
                 max_compressed_len: None,
             },
             limits: *limits,
-            frame: Frame::Header,
+            frame: Frame::Between,
             message: Assembly::default(),
             control: Vec::new(),
             ended: None,
@@ -92,6 +106,23 @@ impl ReceivePath {
     /// Takes octets until there is an event or the input is used up but for the beginning of a header.
     #[inline]
     pub(crate) fn receive(&mut self, input: &mut [u8]) -> Result<Received, ProtocolError> {
+        match self.usual(input) {
+            Some(located) => Ok(Received { consumed: located.end, event: Some(located) }),
+            None => self.receive_anything(input),
+        }
+    }
+
+    /// The usual event: a message that lies whole at the front of the input, up to its `end`. Does nothing if anything
+    /// else is next, and leaves it to [`receive`](Self::receive).
+    #[inline(always)]
+    pub(crate) fn usual(&mut self, input: &mut [u8]) -> Option<Located> {
+        match self.frame {
+            Frame::Between => whole_message(&self.expect, input),
+            _ => None,
+        }
+    }
+
+    fn receive_anything(&mut self, input: &mut [u8]) -> Result<Received, ProtocolError> {
         self.located = false;
         match self.ended {
             None => {}
@@ -104,8 +135,12 @@ impl ReceivePath {
         let received = self.step(input);
         match &received {
             Ok(received) => {
-                self.located = received.event.is_some();
+                self.located = received.event.is_some_and(|located| located.place != Place::Input);
                 self.ahead.consumed(received.consumed);
+                let begins = matches!(self.frame, Frame::Header) && !self.expect.message_open;
+                if begins && !self.located && self.ended.is_none() && self.ahead.offset == 0 {
+                    self.frame = Frame::Between;
+                }
             }
             Err(error) => {
                 self.ended = Some(Err(*error));
@@ -115,17 +150,17 @@ impl ReceivePath {
         received
     }
 
-    #[inline]
     fn step(&mut self, input: &mut [u8]) -> Result<Received, ProtocolError> {
-        if let Frame::Header = self.frame
-            && let Some(message) = self.expect.whole_message(input)
+        if let Frame::Between | Frame::Header = self.frame
+            && let Some(located) = whole_message(&self.expect, input)
         {
-            return whole_message(&message, input);
+            return Ok(Received { consumed: located.end, event: Some(located) });
         }
         let mut at = 0;
         loop {
             match self.frame {
-                Frame::Header => {
+                Frame::Between | Frame::Header => {
+                    self.frame = Frame::Header;
                     let Some((header, len)) = FrameHeader::decode(&input[at..], &self.expect)? else {
                         return Ok(Received { consumed: at, event: None });
                     };
@@ -139,7 +174,8 @@ impl ReceivePath {
                             if let Some(key) = header.masking_key() {
                                 key.mask(&mut input[at..end]);
                             }
-                            return self.control_event(opcode, Place::Input { start: at, end }, input, end);
+                            let located = Located::in_input(opcode.into(), at, end);
+                            return self.control_event(located, input, end);
                         }
                         Opcode::Control(opcode) => {
                             self.control.clear();
@@ -163,8 +199,8 @@ impl ReceivePath {
                             self.frame = Frame::Header;
                             self.expect.message_open = false;
                             self.expect.max_message_len = self.limits.message_len();
-                            let kind = EventKind::Message(self.message.finish()?);
-                            let event = Some(Located { kind, place: self.finished_place() });
+                            let kind = self.message.finish()?.into();
+                            let event = Some(Located::apart(kind, self.finished_place()));
                             return Ok(Received { consumed: at, event });
                         }
                         _ => self.frame = Frame::Header,
@@ -184,7 +220,7 @@ impl ReceivePath {
                         return Ok(Received { consumed: at, event: None });
                     }
                     self.frame = Frame::Header;
-                    return self.control_event(opcode, Place::Control, input, at);
+                    return self.control_event(Located::apart(opcode.into(), Place::Control), input, at);
                 }
             }
         }
@@ -272,13 +308,11 @@ impl ReceivePath {
 
     fn control_event(
         &mut self,
-        opcode: ControlOpcode,
-        place: Place,
+        located: Located,
         input: &[u8],
         consumed: usize,
     ) -> Result<Received, ProtocolError> {
-        let located = Located { kind: EventKind::Control(opcode), place };
-        if opcode == ControlOpcode::Close {
+        if located.kind == EventKind::Close {
             CloseFrame::decode(self.payload(located, input))?;
             self.ended = Some(Ok(()));
             self.message = Assembly::default();
@@ -306,7 +340,7 @@ impl ReceivePath {
     /// How many octets of the frame that is being received are missing.
     pub(crate) fn missing(&self) -> usize {
         match self.frame {
-            Frame::Header => 0,
+            Frame::Between | Frame::Header => 0,
             Frame::Data { missing, .. } => missing - self.message.unjudged(),
             Frame::Control { missing, .. } => missing,
         }
@@ -316,7 +350,7 @@ impl ReceivePath {
     #[inline]
     pub(crate) fn payload<'a>(&'a self, located: Located, input: &'a [u8]) -> &'a [u8] {
         match located.place {
-            Place::Input { start, end } => &input[start..end],
+            Place::Input => &input[located.start..located.end],
             Place::Assembled => self.message.payload(),
             #[cfg(feature = "deflate")]
             Place::Inflated => self.message.payload(),
@@ -325,9 +359,10 @@ impl ReceivePath {
     }
 
     /// A message with a payload of its own, of exact size.
-    pub(crate) fn take(&mut self, kind: MessageKind, place: Place, input: &[u8]) -> Message {
-        let payload = match place {
-            Place::Input { start, end } => Bytes::copy_from_slice(&input[start..end]),
+    #[inline]
+    pub(crate) fn take(&mut self, kind: MessageKind, located: Located, input: &[u8]) -> Message {
+        let payload = match located.place {
+            Place::Input => Bytes::copy_from_slice(&input[located.start..located.end]),
             Place::Assembled => self.message.take(),
             #[cfg(feature = "deflate")]
             Place::Inflated => self.message.take(),
@@ -338,6 +373,21 @@ impl ReceivePath {
             MessageKind::Text => Message::Text(Utf8Bytes::validated(payload)),
             MessageKind::Binary => Message::Binary(payload),
         }
+    }
+
+    /// The message as one to be sent: a large payload with a place of its own is moved, any other borrowed.
+    #[cfg(feature = "std")]
+    #[inline]
+    pub(crate) fn pass_on<'a>(
+        &'a mut self,
+        kind: MessageKind,
+        located: Located,
+        input: &'a [u8],
+    ) -> OutgoingMessage<'a> {
+        if located.place != Place::Input && self.message.payload().len() > COPY_UP_TO {
+            return self.take(kind, located, input).into();
+        }
+        OutgoingMessage::borrowed(kind, self.payload(located, input))
     }
 
     /// The next Ping in `input`, the octets not yet consumed, that lies behind messages nobody has received yet: so
@@ -352,6 +402,10 @@ impl ReceivePath {
         if self.ended.is_some() {
             return None;
         }
+        if let Frame::Between = self.frame {
+            // What is consumed from here on has to be counted.
+            self.frame = Frame::Header;
+        }
         // The input begins behind what was read straight to its destination.
         let read = self.message.unjudged();
         if self.ahead.offset == 0 {
@@ -360,7 +414,7 @@ impl ReceivePath {
                 _ => self.expect.message_open,
             };
             match self.frame {
-                Frame::Header => {}
+                Frame::Between | Frame::Header => {}
                 Frame::Data { missing, .. } => self.ahead.offset = missing,
                 Frame::Control { opcode: ControlOpcode::Close, .. } => return None,
                 Frame::Control { opcode: ControlOpcode::Pong, missing, .. } => self.ahead.offset = missing,
@@ -428,7 +482,7 @@ impl ReceivePath {
             return;
         }
         self.message.release();
-        if let Frame::Header | Frame::Data { .. } = self.frame {
+        if let Frame::Between | Frame::Header | Frame::Data { .. } = self.frame {
             self.control = Vec::new();
         }
     }
@@ -455,23 +509,23 @@ impl Ahead {
     }
 }
 
-/// A message that lies whole in the input: it stays there.
-#[inline]
-fn whole_message(message: &WholeMessage, input: &mut [u8]) -> Result<Received, ProtocolError> {
-    let &WholeMessage { opcode, masking_key, start, end } = message;
+/// The message at the front of the input if it lies there whole, in one frame and without a fault; it stays there.
+#[inline(always)]
+fn whole_message(expect: &Expect, input: &mut [u8]) -> Option<Located> {
+    let WholeMessage { opcode, masking_key, start, end } = expect.whole_message(input)?;
     let payload = &mut input[start..end];
     if let Some(key) = masking_key {
         key.mask(payload);
     }
-    let kind = match opcode {
-        DataOpcode::Text => {
-            utf8::check_whole(payload).map_err(|_| ProtocolError::InvalidUtf8)?;
-            MessageKind::Text
+    let is_text = opcode == DataOpcode::Text;
+    if is_text && utf8::check_whole(payload).is_err() {
+        // As it came, for those who say where it is wrong.
+        if let Some(key) = masking_key {
+            key.mask(payload);
         }
-        DataOpcode::Binary | DataOpcode::Continuation => MessageKind::Binary,
-    };
-    let event = Located { kind: EventKind::Message(kind), place: Place::Input { start, end } };
-    Ok(Received { consumed: end, event: Some(event) })
+        return None;
+    }
+    Some(Located::in_input(if is_text { EventKind::Text } else { EventKind::Binary }, start, end))
 }
 
 /// The text of a located event whose octets these are.

@@ -127,6 +127,30 @@ impl Encoder {
         message: OutgoingMessage<'_>,
         outbox: &mut Outbox,
     ) -> Result<(), SendError> {
+        if self.send_usual(&message, outbox) {
+            return Ok(());
+        }
+        self.send_anything(message, outbox)
+    }
+
+    /// Queues the usual message: one that is copied into the buffer as it is, in one frame. Does nothing if there is
+    /// anything else to it, and leaves it to [`send`](Self::send).
+    #[inline]
+    pub(crate) fn send_usual(&self, message: &OutgoingMessage<'_>, outbox: &mut Outbox) -> bool {
+        #[cfg(feature = "deflate")]
+        let compresses = self.compressor.is_some();
+        #[cfg(not(feature = "deflate"))]
+        let compresses = false;
+        if compresses || self.fragment_len.is_some() || self.open.is_some() || outbox.may_queue().is_err() {
+            return false;
+        }
+        let Outbox { role, keys, output, .. } = outbox;
+        let next_key = || next_key(*role, keys);
+        output.push_if_room(first_opcode(message.kind), next_key, message.payload.octets())
+    }
+
+    #[inline(never)]
+    fn send_anything(&mut self, message: OutgoingMessage<'_>, outbox: &mut Outbox) -> Result<(), SendError> {
         outbox.may_queue()?;
         let prepared = self.prepare(message)?;
         self.push(prepared, outbox);
@@ -419,11 +443,15 @@ impl Outbox {
         FrameHeader::control(opcode, self.next_key(), payload_len)
     }
 
-    /// RFC 6455 §5.1, §5.3: a client masks every frame, each with a key of its own.
-    #[inline]
     fn next_key(&mut self) -> Option<MaskingKey> {
-        if self.role.masks_outgoing() { self.keys.next() } else { None }
+        next_key(self.role, &mut self.keys)
     }
+}
+
+/// RFC 6455 §5.1, §5.3: a client masks every frame, each with a key of its own.
+#[inline]
+fn next_key(role: Role, keys: &mut KeySource) -> Option<MaskingKey> {
+    if role.masks_outgoing() { keys.next() } else { None }
 }
 
 #[cfg(feature = "deflate")]

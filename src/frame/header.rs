@@ -173,6 +173,26 @@ impl FrameHeader {
     }
 }
 
+/// The header of a message in one frame with up to 65,535 octets of payload, made in a register: eight octets to be written
+/// at once, of which so many belong to it.
+#[inline]
+pub(crate) fn short_header(
+    opcode: DataOpcode,
+    masking_key: Option<MaskingKey>,
+    payload_len: u16,
+) -> ([u8; 8], usize) {
+    let first = u64::from(FIN | Opcode::Data(opcode).bits());
+    let (mut word, mut len) = match payload_len {
+        0..=125 => (first | u64::from(payload_len) << 8, 2),
+        _ => (first | 126 << 8 | u64::from(payload_len.swap_bytes()) << 16, 4),
+    };
+    if let Some(key) = masking_key {
+        word |= u64::from(MASK) << 8 | u64::from(u32::from_le_bytes(key.octets())) << (8 * len);
+        len += 4;
+    }
+    (word.to_le_bytes(), len)
+}
+
 /// A frame header as it stands on the wire: at most 14 octets, on the stack.
 #[derive(Debug, Clone, Copy)]
 pub struct EncodedHeader {
@@ -224,7 +244,7 @@ impl Default for Expect {
 impl Expect {
     /// The message at the beginning of `bytes` when it is the usual one: in one frame, without reserved bits, and all of
     /// it there. Anything else, and anything wrong, is left to [`FrameHeader::decode`].
-    #[inline]
+    #[inline(always)]
     pub(crate) fn whole_message(&self, bytes: &[u8]) -> Option<WholeMessage> {
         let &[first, second, ..] = bytes else { return None };
         let opcode = match first {

@@ -17,8 +17,8 @@ mod mask;
 mod opcode;
 
 pub use close::{CloseFrame, ReasonTooLong, truncated_reason};
-pub(crate) use header::WholeMessage;
 pub use header::{EncodedHeader, Expect, FrameHeader, MAX_CONTROL_PAYLOAD_LEN, MAX_HEADER_LEN, Rsv};
+pub(crate) use header::{WholeMessage, short_header};
 pub use mask::MaskingKey;
 pub use opcode::{ControlOpcode, DataOpcode, Opcode};
 

@@ -1,28 +1,32 @@
 //! A lent message, and the way out beside it.
 
 use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::receive_side::ReceiveSide;
-use super::transport;
+use super::{Error, WebSocket, transport};
 use crate::close_code::CloseCode;
-use crate::connection::{self, Encoder, Event, Located, Message, MessageKind, Outbox, OutgoingMessage};
+use crate::connection::{Encoder, Event, Message, MessageKind, Outbox, OutgoingMessage};
 use crate::error::SendError;
 
 /// A message lent from where it was read: look at it, or take it.
 pub struct MessageRef<'a> {
     kind: MessageKind,
-    located: Located,
     receive: &'a mut ReceiveSide,
 }
 
 impl<'a> MessageRef<'a> {
     #[inline]
-    pub(super) fn new(kind: MessageKind, located: Located, receive: &'a mut ReceiveSide) -> Self {
-        Self { kind, located, receive }
+    pub(super) fn new(kind: MessageKind, receive: &'a mut ReceiveSide) -> Self {
+        Self { kind, receive }
     }
 
     /// What kind of message it is.
     #[must_use]
+    #[inline]
     pub fn kind(&self) -> MessageKind {
         self.kind
     }
@@ -31,14 +35,14 @@ impl<'a> MessageRef<'a> {
     #[must_use]
     #[inline]
     pub fn payload(&self) -> &[u8] {
-        self.receive.path.payload(self.located, self.receive.input.lent())
+        self.receive.payload()
     }
 
     /// The text, or `None` when the message is binary.
     #[must_use]
     #[inline]
     pub fn as_text(&self) -> Option<&str> {
-        match connection::event(&self.receive.path, self.located, self.receive.input.lent()) {
+        match self.receive.event() {
             Event::Text(text) => Some(text),
             _ => None,
         }
@@ -47,7 +51,7 @@ impl<'a> MessageRef<'a> {
     /// The message with a payload of its own: a large one is moved, a small one copied.
     #[must_use]
     pub fn into_message(self) -> Message {
-        self.receive.take(self.kind, self.located)
+        self.receive.take(self.kind)
     }
 }
 
@@ -57,10 +61,58 @@ impl fmt::Debug for MessageRef<'_> {
     }
 }
 
+/// A large payload with a place of its own is moved, any other borrowed from where it lies: nothing is copied that need
+/// not be.
+impl<'a> From<MessageRef<'a>> for OutgoingMessage<'a> {
+    #[inline]
+    fn from(message: MessageRef<'a>) -> Self {
+        message.receive.pass_on(message.kind)
+    }
+}
+
 impl<'a> From<&'a MessageRef<'_>> for OutgoingMessage<'a> {
     #[inline]
     fn from(message: &'a MessageRef<'_>) -> Self {
         Self::borrowed(message.kind, message.payload())
+    }
+}
+
+/// The future of [`WebSocket::receive_ref`].
+#[derive(Debug)]
+#[must_use = "futures do nothing unless polled"]
+pub struct ReceiveRef<'a, S> {
+    /// `None` once it has been lent on.
+    socket: Option<&'a mut WebSocket<S>>,
+}
+
+impl<'a, S> ReceiveRef<'a, S> {
+    #[inline]
+    pub(super) fn new(socket: &'a mut WebSocket<S>) -> Self {
+        Self { socket: Some(socket) }
+    }
+}
+
+impl<'a, S: AsyncRead + AsyncWrite + Unpin> Future for ReceiveRef<'a, S> {
+    type Output = Result<Option<(MessageRef<'a>, Outgoing<'a>)>, Error>;
+
+    /// # Panics
+    ///
+    /// If it is polled again after it was ready.
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let socket = self.socket.take().expect("polled after it was ready");
+        match socket.poll_message(cx) {
+            Poll::Pending => {
+                self.socket = Some(socket);
+                Poll::Pending
+            }
+            Poll::Ready(Ok(Some(kind))) => {
+                let WebSocket { receive, encoder, outbox, .. } = socket;
+                Poll::Ready(Ok(Some((MessageRef::new(kind, receive), Outgoing::new(encoder, outbox)))))
+            }
+            Poll::Ready(Ok(None)) => Poll::Ready(Ok(None)),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+        }
     }
 }
 
@@ -86,8 +138,12 @@ impl<'a> Outgoing<'a> {
     /// Nothing has been queued: see [`SendError`].
     #[inline]
     pub fn feed<'m>(&mut self, message: impl Into<OutgoingMessage<'m>>) -> Result<(), SendError> {
+        let message = message.into();
+        if self.encoder.send_usual(&message, self.outbox) {
+            return Ok(());
+        }
         transport::prepare_output(self.outbox);
-        self.encoder.send(message.into(), self.outbox)
+        self.encoder.send(message, self.outbox)
     }
 
     /// Queues a Ping with up to 125 octets of payload.

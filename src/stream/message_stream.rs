@@ -22,9 +22,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<S> {
         if socket.failure_yielded {
             return Poll::Ready(None);
         }
-        let received = ready!(socket.poll_receive(cx));
-        socket.failure_yielded = received.is_err();
-        Poll::Ready(received.transpose())
+        Poll::Ready(match ready!(socket.poll_message(cx)) {
+            Ok(Some(kind)) => Some(Ok(socket.receive.take(kind))),
+            Ok(None) => None,
+            Err(error) => {
+                socket.failure_yielded = true;
+                Some(Err(error))
+            }
+        })
     }
 }
 

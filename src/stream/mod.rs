@@ -23,6 +23,7 @@ mod split;
 mod transport;
 
 use std::future::{Future, poll_fn};
+use std::mem;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -31,8 +32,8 @@ use tokio::task::coop;
 use crate::close_code::CloseCode;
 use crate::config::Config;
 use crate::connection::{
-    self, CloseReport, Connection, Encoder, Event, EventKind, KeySource, Located, Message, MessageKind,
-    Outbox, OutgoingMessage,
+    CloseReport, Connection, Encoder, Event, EventKind, KeySource, Message, MessageKind, Outbox,
+    OutgoingMessage,
 };
 use crate::error::SendError;
 use crate::frame::CloseFrame;
@@ -43,7 +44,7 @@ pub use accept::{Acceptor, Incoming, accept};
 pub use client_transport::ClientTransport;
 pub use connect::{Connector, connect};
 pub use gate::ConnectGate;
-pub use lend::{MessageRef, Outgoing};
+pub use lend::{MessageRef, Outgoing, ReceiveRef};
 pub use sender::Sender;
 pub use split::Receiver;
 
@@ -243,8 +244,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// As [`receive`](Self::receive).
     #[inline]
     pub fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
-        let Some((kind, located)) = ready!(self.poll_message(cx))? else { return Poll::Ready(Ok(None)) };
-        Poll::Ready(Ok(Some(self.receive.take(kind, located))))
+        let Some(kind) = ready!(self.poll_message(cx))? else { return Poll::Ready(Ok(None)) };
+        Poll::Ready(Ok(Some(self.receive.take(kind))))
     }
 
     /// The next message, lent from where it was read, together with the way out: the fastest way to receive.
@@ -267,10 +268,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// # Cancel safety
     ///
     /// Dropping the future loses nothing: call again.
-    pub async fn receive_ref(&mut self) -> Result<Option<(MessageRef<'_>, Outgoing<'_>)>, Error> {
-        let Some((kind, located)) = poll_fn(|cx| self.poll_message(cx)).await? else { return Ok(None) };
-        let message = MessageRef::new(kind, located, &mut self.receive);
-        Ok(Some((message, Outgoing::new(&mut self.encoder, &mut self.outbox))))
+    #[inline]
+    pub fn receive_ref(&mut self) -> ReceiveRef<'_, S> {
+        ReceiveRef::new(self)
     }
 
     /// The next event, lent from where it was read: messages, and Ping, Pong and Close too. What they ask for is done
@@ -284,9 +284,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ///
     /// Dropping the future loses nothing: call again.
     pub async fn receive_event(&mut self) -> Result<Option<(Event<'_>, Outgoing<'_>)>, Error> {
-        let Some(located) = poll_fn(|cx| self.poll_event(cx)).await? else { return Ok(None) };
-        let event = connection::event(&self.receive.path, located, self.receive.input.lent());
-        Ok(Some((event, Outgoing::new(&mut self.encoder, &mut self.outbox))))
+        if poll_fn(|cx| self.poll_event(cx)).await?.is_none() {
+            return Ok(None);
+        }
+        Ok(Some((self.receive.event(), Outgoing::new(&mut self.encoder, &mut self.outbox))))
     }
 
     /// Sends a message: returns when its last octet has been handed to the transport.
@@ -385,9 +386,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
             Ok(()) | Err(Error::Send(SendError::SendAfterClose | SendError::Closed)) => {}
             Err(error) => return Err(error),
         }
-        while let Some((_, located)) = poll_fn(|cx| self.poll_message(cx)).await? {
-            let len = self.receive.path.payload(located, self.receive.input.lent()).len();
-            self.outbox.closing.count_thrown_away(len);
+        while poll_fn(|cx| self.poll_any_message(cx)).await?.is_some() {
+            self.outbox.closing.count_thrown_away(self.receive.payload().len());
         }
         // INVARIANT: there is a report once receiving has come to its end without an error.
         self.close_report().ok_or(Error::EndOfStream)
@@ -395,29 +395,48 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
 
     /// The next message, or `None` at the end: control frames are dealt with on the way.
     #[inline]
-    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<(MessageKind, Located)>, Error>> {
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<MessageKind>, Error>> {
+        let budget = ready!(coop::poll_proceed(cx));
+        if self.may_parse()
+            && let Some(kind) = self.receive.next_usual()
+        {
+            budget.made_progress();
+            // Nothing is left for it to do, and to say so costs a call.
+            mem::forget(budget);
+            return Poll::Ready(Ok(Some(kind)));
+        }
+        drop(budget);
+        self.poll_any_message(cx)
+    }
+
+    #[inline(never)]
+    fn poll_any_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<MessageKind>, Error>> {
         loop {
-            let Some(located) = ready!(self.poll_event(cx))? else { return Poll::Ready(Ok(None)) };
-            if let EventKind::Message(kind) = located.kind {
-                return Poll::Ready(Ok(Some((kind, located))));
+            let Some(kind) = ready!(self.poll_event(cx))? else { return Poll::Ready(Ok(None)) };
+            if let Some(kind) = kind.message() {
+                return Poll::Ready(Ok(Some(kind)));
             }
         }
     }
 
-    /// The primitive: the next event, by its location.
+    /// Above the high-water mark received input is left alone: parsing stops, not only reading.
     #[inline]
-    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Located>, Error>> {
+    fn may_parse(&self) -> bool {
+        self.outbox.closing.parses_input() && !self.outbox.is_full()
+    }
+
+    /// The primitive: goes on to the next event.
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<EventKind>, Error>> {
         // One unit of the scheduler's budget per event: ten thousand small messages from one read must not starve
         // this thread's other tasks.
         let budget = ready!(coop::poll_proceed(cx));
         loop {
-            // Above the high-water mark received input is left alone: parsing stops, not only reading.
-            if self.outbox.closing.parses_input() && !self.outbox.is_full() {
+            if self.may_parse() {
                 match self.receive.next() {
-                    Ok(Some(located)) => {
-                        self.receive.react(located, &mut self.outbox);
+                    Ok(Some(kind)) => {
+                        self.receive.react(&mut self.outbox);
                         budget.made_progress();
-                        return Poll::Ready(Ok(Some(located)));
+                        return Poll::Ready(Ok(Some(kind)));
                     }
                     Ok(None) => {}
                     Err(error) => self.outbox.fail(error),
@@ -464,7 +483,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         self.transport.poll_output(cx, &mut self.receive, &mut self.outbox, ReadAhead::Always)
     }
 
+    #[inline]
     fn queue(&mut self, message: OutgoingMessage<'_>) -> Result<(), Error> {
+        if self.encoder.send_usual(&message, &mut self.outbox) {
+            return Ok(());
+        }
         transport::prepare_output(&mut self.outbox);
         self.encoder
             .send(message, &mut self.outbox)

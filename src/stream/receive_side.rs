@@ -1,7 +1,9 @@
 //! What the receiving side owns: the parse state, and what it has not parsed.
 
 use super::buffer::{BUFFER_LEN, Input};
-use crate::connection::{self, Located, Message, MessageKind, Outbox, Place, ReceivePath};
+use crate::connection::{
+    self, Event, EventKind, Located, Message, MessageKind, Outbox, OutgoingMessage, Place, ReceivePath,
+};
 use crate::error::ProtocolError;
 
 /// The parse state and its input: with the unsplit socket, or behind a lock of its own.
@@ -13,6 +15,9 @@ pub(super) struct ReceiveSide {
     pub(super) read_len: usize,
     /// Whether there may be something to parse.
     pub(super) parsed: Parsed,
+    /// Where the last event lies. Kept here, in words that are read as they were written: handed from one function to the
+    /// next with tags around it, it would cost more than to parse a frame.
+    located: Located,
 }
 
 /// How far the input has been parsed.
@@ -26,37 +31,79 @@ pub(super) enum Parsed {
 
 impl ReceiveSide {
     pub(super) fn new(path: ReceivePath, unread: Vec<u8>) -> Self {
-        Self { path, input: Input::with(unread), read_len: BUFFER_LEN, parsed: Parsed::NotYet }
+        Self {
+            path,
+            input: Input::with(unread),
+            read_len: BUFFER_LEN,
+            parsed: Parsed::NotYet,
+            located: Located::in_input(EventKind::Binary, 0, 0),
+        }
     }
 
-    /// The next event in the input, if there is a whole one.
+    /// Goes on to the next event in the input, if there is a whole one.
     #[inline]
-    pub(super) fn next(&mut self) -> Result<Option<Located>, ProtocolError> {
+    pub(super) fn next(&mut self) -> Result<Option<EventKind>, ProtocolError> {
+        match self.next_usual() {
+            Some(kind) => Ok(Some(kind.into())),
+            None => self.next_anything(),
+        }
+    }
+
+    /// Goes on to the next event if it is the usual one: see [`ReceivePath::usual`].
+    #[inline]
+    pub(super) fn next_usual(&mut self) -> Option<MessageKind> {
+        let located = self.path.usual(self.input.unconsumed())?;
+        self.input.consume(located.end);
+        self.read_len = BUFFER_LEN;
+        self.located = located;
+        located.message_kind()
+    }
+
+    fn next_anything(&mut self) -> Result<Option<EventKind>, ProtocolError> {
         let received = self.path.receive(self.input.unconsumed())?;
         self.input.consume(received.consumed);
         if received.event.is_none() {
             self.parsed = Parsed::Dry;
         }
-        if let Some(located) = received.event
-            && located.message_kind().is_some()
-        {
+        let Some(located) = received.event else { return Ok(None) };
+        self.located = located;
+        if located.message_kind().is_some() {
             self.read_len = match located.place {
-                Place::Assembled if self.path.payload(located, &[]).len() > LARGE => AFTER_LARGE,
+                Place::Assembled if self.payload().len() > LARGE => AFTER_LARGE,
                 _ => BUFFER_LEN,
             };
         }
-        Ok(received.event)
+        Ok(Some(located.kind))
     }
 
-    /// Hands over what a control frame asks for.
+    /// Hands over what the last event asks for, if it is a control frame.
     #[inline]
-    pub(super) fn react(&mut self, located: Located, outbox: &mut Outbox) {
-        connection::react(&mut self.path, outbox, located, self.input.lent());
+    pub(super) fn react(&mut self, outbox: &mut Outbox) {
+        connection::react(&mut self.path, outbox, self.located, self.input.lent());
     }
 
+    /// The last event.
     #[inline]
-    pub(super) fn take(&mut self, kind: MessageKind, located: Located) -> Message {
-        self.path.take(kind, located.place, self.input.lent())
+    pub(super) fn event(&self) -> Event<'_> {
+        connection::event(&self.path, self.located, self.input.lent())
+    }
+
+    /// The payload of the last event.
+    #[inline]
+    pub(super) fn payload(&self) -> &[u8] {
+        self.path.payload(self.located, self.input.lent())
+    }
+
+    /// The last event, a message of this kind, with a payload of its own.
+    #[inline]
+    pub(super) fn take(&mut self, kind: MessageKind) -> Message {
+        self.path.take(kind, self.located, self.input.lent())
+    }
+
+    /// The last event, a message of this kind, as one to be sent: see [`ReceivePath::pass_on`].
+    #[inline]
+    pub(super) fn pass_on(&mut self, kind: MessageKind) -> OutgoingMessage<'_> {
+        self.path.pass_on(kind, self.located, self.input.lent())
     }
 }
 

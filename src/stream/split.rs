@@ -17,7 +17,7 @@ use super::shared::{Observed, Output, Party, Shared, Wakeups};
 use super::transport::{Progress, Transport};
 use super::{WebSocket, start_close};
 use crate::close_code::CloseCode;
-use crate::connection::{CloseReport, Encoder, EventKind, Message, Outbox};
+use crate::connection::{CloseReport, Encoder, Message, Outbox};
 use crate::handshake::Negotiated;
 use crate::role::Role;
 
@@ -93,14 +93,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Receiver<S> {
         loop {
             if self.state.may_parse() {
                 match receive.next() {
-                    Ok(Some(located)) => match located.kind {
-                        EventKind::Message(kind) => {
+                    Ok(Some(kind)) => match kind.message() {
+                        Some(kind) => {
                             budget.made_progress();
-                            return Poll::Ready(Ok(Some(receive.take(kind, located))));
+                            return Poll::Ready(Ok(Some(receive.take(kind))));
                         }
-                        EventKind::Control(_) => {
+                        None => {
                             let mut output = self.state.lock_output_by(Party::Receiver, &wakeups);
-                            receive.react(located, &mut output.outbox);
+                            receive.react(&mut output.outbox);
                             drop(output);
                             budget.made_progress();
                             budget = ready!(coop::poll_proceed(cx));
@@ -202,11 +202,10 @@ impl<S> OutputSide<S> {
     pub(super) fn throw_away(&mut self, receive: &mut ReceiveSide) {
         while self.outbox.closing.parses_input() && !self.outbox.is_full() {
             match receive.next() {
-                Ok(Some(located)) => {
-                    receive.react(located, &mut self.outbox);
-                    if located.message_kind().is_some() {
-                        let len = receive.path.payload(located, receive.input.lent()).len();
-                        self.outbox.closing.count_thrown_away(len);
+                Ok(Some(kind)) => {
+                    receive.react(&mut self.outbox);
+                    if kind.message().is_some() {
+                        self.outbox.closing.count_thrown_away(receive.payload().len());
                     }
                 }
                 Ok(None) => return,
