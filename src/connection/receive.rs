@@ -359,19 +359,26 @@ impl ReceivePath {
     }
 
     /// A message with a payload of its own, of exact size.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take(&mut self, kind: MessageKind, located: Located, input: &[u8]) -> Message {
         let payload = match located.place {
             Place::Input => Bytes::copy_from_slice(&input[located.start..located.end]),
-            Place::Assembled => self.message.take(),
-            #[cfg(feature = "deflate")]
-            Place::Inflated => self.message.take(),
-            Place::Control => Bytes::copy_from_slice(&self.control),
+            _ => self.take_apart(located.place),
         };
         match kind {
             // INVARIANT: the payload of a text message was validated before its location was made.
             MessageKind::Text => Message::Text(Utf8Bytes::validated(payload)),
             MessageKind::Binary => Message::Binary(payload),
+        }
+    }
+
+    #[inline(never)]
+    fn take_apart(&mut self, place: Place) -> Bytes {
+        match place {
+            Place::Assembled => self.message.take(),
+            #[cfg(feature = "deflate")]
+            Place::Inflated => self.message.take(),
+            Place::Input | Place::Control => Bytes::copy_from_slice(&self.control),
         }
     }
 

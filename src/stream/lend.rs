@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::receive_side::ReceiveSide;
-use super::{Error, WebSocket, transport};
+use super::{Error, Usual, WebSocket, transport};
 use crate::close_code::CloseCode;
 use crate::connection::{Encoder, Event, Message, MessageKind, Outbox, OutgoingMessage};
 use crate::error::SendError;
@@ -101,18 +101,24 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Future for ReceiveRef<'a, S> {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let socket = self.socket.take().expect("polled after it was ready");
-        match socket.poll_message(cx) {
-            Poll::Pending => {
+        let kind = match socket.poll_usual(cx) {
+            Usual::Message(kind) => kind,
+            Usual::Other => match socket.poll_message(cx) {
+                Poll::Ready(Ok(Some(kind))) => kind,
+                Poll::Ready(Ok(None)) => return Poll::Ready(Ok(None)),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    self.socket = Some(socket);
+                    return Poll::Pending;
+                }
+            },
+            Usual::Pending => {
                 self.socket = Some(socket);
-                Poll::Pending
+                return Poll::Pending;
             }
-            Poll::Ready(Ok(Some(kind))) => {
-                let WebSocket { receive, encoder, outbox, .. } = socket;
-                Poll::Ready(Ok(Some((MessageRef::new(kind, receive), Outgoing::new(encoder, outbox)))))
-            }
-            Poll::Ready(Ok(None)) => Poll::Ready(Ok(None)),
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-        }
+        };
+        let WebSocket { receive, encoder, outbox, .. } = socket;
+        Poll::Ready(Ok(Some((MessageRef::new(kind, receive), Outgoing::new(encoder, outbox)))))
     }
 }
 

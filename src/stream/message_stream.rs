@@ -8,7 +8,7 @@ use futures_sink::Sink;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::Error;
-use super::WebSocket;
+use super::{Usual, WebSocket};
 use crate::close_code::CloseCode;
 use crate::connection::Message;
 use crate::error::SendError;
@@ -17,19 +17,21 @@ use crate::error::SendError;
 impl<S: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<S> {
     type Item = Result<Message, Error>;
 
+    #[inline(always)]
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let socket = self.get_mut();
         if socket.failure_yielded {
             return Poll::Ready(None);
         }
-        Poll::Ready(match ready!(socket.poll_message(cx)) {
-            Ok(Some(kind)) => Some(Ok(socket.receive.take(kind))),
-            Ok(None) => None,
-            Err(error) => {
-                socket.failure_yielded = true;
-                Some(Err(error))
+        match socket.poll_usual(cx) {
+            Usual::Message(kind) => Poll::Ready(Some(Ok(socket.receive.take(kind)))),
+            Usual::Pending => Poll::Pending,
+            Usual::Other => {
+                let received = ready!(socket.poll_receive_any(cx));
+                socket.failure_yielded = received.is_err();
+                Poll::Ready(received.transpose())
             }
-        })
+        }
     }
 }
 
@@ -44,12 +46,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FusedStream for WebSocket<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Sink<Message> for WebSocket<S> {
     type Error = Error;
 
+    #[inline(always)]
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.get_mut().poll_room(cx)
+        let socket = self.get_mut();
+        if !socket.outbox.is_full() {
+            return Poll::Ready(Ok(()));
+        }
+        socket.poll_room(cx)
     }
 
+    #[inline(always)]
     fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
-        self.get_mut().queue(message.into())
+        let socket = self.get_mut();
+        socket.queue(message.into()).map_err(|error| socket.transport.refused(error, &socket.outbox))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {

@@ -24,6 +24,7 @@ mod transport;
 
 use std::future::{Future, poll_fn};
 use std::mem;
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -233,8 +234,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// # Cancel safety
     ///
     /// Dropping the future loses nothing: call again.
+    #[inline]
     pub fn receive(&mut self) -> impl Future<Output = Result<Option<Message>, Error>> + use<'_, S> {
-        poll_fn(move |cx| self.poll_receive(cx))
+        Receive { socket: self }
     }
 
     /// The poll function under [`receive`](Self::receive), for hand-written futures.
@@ -242,10 +244,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// # Errors
     ///
     /// As [`receive`](Self::receive).
-    #[inline]
+    #[inline(always)]
     pub fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
-        let Some(kind) = ready!(self.poll_message(cx))? else { return Poll::Ready(Ok(None)) };
-        Poll::Ready(Ok(Some(self.receive.take(kind))))
+        match self.poll_usual(cx) {
+            Usual::Message(kind) => Poll::Ready(Ok(Some(self.receive.take(kind)))),
+            Usual::Pending => Poll::Pending,
+            Usual::Other => self.poll_receive_any(cx),
+        }
+    }
+
+    #[inline(never)]
+    fn poll_receive_any(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
+        let kind = ready!(self.poll_message(cx))?;
+        Poll::Ready(Ok(kind.map(|kind| self.receive.take(kind))))
     }
 
     /// The next message, lent from where it was read, together with the way out: the fastest way to receive.
@@ -306,7 +317,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// in the queue. What is queued leaves with the next call of any method.
     pub async fn send<'m>(&mut self, message: impl Into<OutgoingMessage<'m>>) -> Result<(), Error> {
         poll_fn(|cx| self.poll_room(cx)).await?;
-        self.queue(message.into())?;
+        self.queue(message.into()).map_err(|error| self.transport.refused(error, &self.outbox))?;
         self.flush().await
     }
 
@@ -322,15 +333,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// # Cancel safety
     ///
     /// The message is queued, whole, whether the future is polled or not.
+    #[inline(always)]
     pub fn feed<'m, M: Into<OutgoingMessage<'m>>>(
         &mut self,
         message: M,
     ) -> impl Future<Output = Result<(), Error>> + use<'_, 'm, S, M> {
-        let mut queued = Some(self.queue(message.into()));
-        poll_fn(move |cx| match queued.take() {
-            Some(Err(error)) => Poll::Ready(Err(error)),
-            Some(Ok(())) | None => self.poll_room(cx),
-        })
+        let refused = self.queue(message.into()).err();
+        Feed { socket: self, refused }
     }
 
     /// Hands everything that is queued to the transport.
@@ -386,31 +395,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
             Ok(()) | Err(Error::Send(SendError::SendAfterClose | SendError::Closed)) => {}
             Err(error) => return Err(error),
         }
-        while poll_fn(|cx| self.poll_any_message(cx)).await?.is_some() {
+        while poll_fn(|cx| self.poll_message(cx)).await?.is_some() {
             self.outbox.closing.count_thrown_away(self.receive.payload().len());
         }
         // INVARIANT: there is a report once receiving has come to its end without an error.
         self.close_report().ok_or(Error::EndOfStream)
     }
 
-    /// The next message, or `None` at the end: control frames are dealt with on the way.
-    #[inline]
-    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<MessageKind>, Error>> {
-        let budget = ready!(coop::poll_proceed(cx));
+    /// Goes on to the next message if it is there and the [usual one](ReceiveSide::next_usual).
+    ///
+    /// An answer without room for an error, and always inlined: what is put together from small parts and then read as a
+    /// whole makes the processor wait, for longer than it takes to parse a frame.
+    #[inline(always)]
+    fn poll_usual(&mut self, cx: &mut Context<'_>) -> Usual {
+        let Poll::Ready(budget) = coop::poll_proceed(cx) else { return Usual::Pending };
         if self.may_parse()
             && let Some(kind) = self.receive.next_usual()
         {
             budget.made_progress();
             // Nothing is left for it to do, and to say so costs a call.
             mem::forget(budget);
-            return Poll::Ready(Ok(Some(kind)));
+            return Usual::Message(kind);
         }
-        drop(budget);
-        self.poll_any_message(cx)
+        Usual::Other
     }
 
-    #[inline(never)]
-    fn poll_any_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<MessageKind>, Error>> {
+    /// Goes on to the next message, or `None` at the end: control frames are dealt with on the way.
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<MessageKind>, Error>> {
         loop {
             let Some(kind) = ready!(self.poll_event(cx))? else { return Poll::Ready(Ok(None)) };
             if let Some(kind) = kind.message() {
@@ -484,14 +495,56 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     }
 
     #[inline]
-    fn queue(&mut self, message: OutgoingMessage<'_>) -> Result<(), Error> {
+    fn queue(&mut self, message: OutgoingMessage<'_>) -> Result<(), SendError> {
         if self.encoder.send_usual(&message, &mut self.outbox) {
             return Ok(());
         }
         transport::prepare_output(&mut self.outbox);
-        self.encoder
-            .send(message, &mut self.outbox)
-            .map_err(|error| self.transport.refused(error, &self.outbox))
+        self.encoder.send(message, &mut self.outbox)
+    }
+}
+
+/// Whether the usual message was next.
+enum Usual {
+    Message(MessageKind),
+    Other,
+    Pending,
+}
+
+/// The future of [`WebSocket::receive`].
+struct Receive<'a, S> {
+    socket: &'a mut WebSocket<S>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Future for Receive<'_, S> {
+    type Output = Result<Option<Message>, Error>;
+
+    #[inline(always)]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.get_mut().socket.poll_receive(cx)
+    }
+}
+
+/// The future of [`WebSocket::feed`]: back-pressure.
+struct Feed<'a, S> {
+    socket: &'a mut WebSocket<S>,
+    /// Why the message was not queued.
+    refused: Option<SendError>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Future for Feed<'_, S> {
+    type Output = Result<(), Error>;
+
+    #[inline(always)]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self { socket, refused } = self.get_mut();
+        if let Some(error) = refused.take() {
+            return Poll::Ready(Err(socket.transport.refused(error, &socket.outbox)));
+        }
+        if !socket.outbox.is_full() {
+            return Poll::Ready(Ok(()));
+        }
+        socket.poll_room(cx)
     }
 }
 

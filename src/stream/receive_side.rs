@@ -95,7 +95,7 @@ impl ReceiveSide {
     }
 
     /// The last event, a message of this kind, with a payload of its own.
-    #[inline]
+    #[inline(always)]
     pub(super) fn take(&mut self, kind: MessageKind) -> Message {
         self.path.take(kind, self.located, self.input.lent())
     }
