@@ -7,6 +7,7 @@ use core::ops::Deref;
 
 use bytes::Bytes;
 
+use crate::copy::copy;
 use crate::simd;
 
 /// The octets are not UTF-8.
@@ -69,7 +70,7 @@ impl Utf8Validator {
             Ok(()) => Ok(()),
             Err(Some(tail)) => {
                 // INVARIANT: an unfinished code point is at most three octets long.
-                self.pending[..tail.len()].copy_from_slice(tail);
+                copy(&mut self.pending[..tail.len()], tail);
                 self.pending_len = tail.len() as u8;
                 Ok(())
             }
