@@ -126,8 +126,11 @@ fn xor_blocks(data: &mut [u8], key: u64) {
     if data.len() <= 2 * BLOCK {
         return xor_ends::<BLOCK>(data, key);
     }
+    if data.len() < ALIGNED {
+        return xor_blocks_from_here(data, key);
+    }
     let unaligned = data.as_ptr().addr() % BLOCK;
-    if data.len() < ALIGNED || unaligned.is_multiple_of(REGISTER) {
+    if unaligned.is_multiple_of(REGISTER) {
         return xor_blocks_from_here(data, key);
     }
     // The first block overlaps the others, which are then aligned.
@@ -145,8 +148,11 @@ fn xor_copy_blocks(destination: &mut [u8], source: &[u8], key: u64) {
     if source.len() <= 2 * BLOCK {
         return xor_copy_ends::<BLOCK>(destination, source, key);
     }
+    if source.len() < ALIGNED {
+        return xor_copy_blocks_from_here(destination, source, key);
+    }
     let unaligned = destination.as_ptr().addr() % BLOCK;
-    if source.len() < ALIGNED || unaligned.is_multiple_of(REGISTER) {
+    if unaligned.is_multiple_of(REGISTER) {
         return xor_copy_blocks_from_here(destination, source, key);
     }
     // The first block overlaps the others, which are then aligned where they are written.
