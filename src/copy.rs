@@ -14,7 +14,7 @@
 pub(crate) fn copy(destination: &mut [u8], source: &[u8]) {
     assert_eq!(destination.len(), source.len(), "copying keeps the length");
     let len = source.len();
-    if len < 8 {
+    if len <= 8 {
         if len >= 4 {
             ends::<4>(destination, source);
         } else if len >= 1 {
@@ -24,9 +24,9 @@ pub(crate) fn copy(destination: &mut [u8], source: &[u8]) {
         }
     } else if len > SHORT {
         destination.copy_from_slice(source);
-    } else if len >= 32 {
+    } else if len > 32 {
         ends::<32>(destination, source);
-    } else if len >= 16 {
+    } else if len > 16 {
         ends::<16>(destination, source);
     } else {
         ends::<8>(destination, source);

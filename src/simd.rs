@@ -11,7 +11,7 @@
 #[inline]
 pub(crate) fn xor(data: &mut [u8], key: [u8; 4]) {
     let doubled = doubled(key);
-    if data.len() < 8 {
+    if data.len() <= 8 {
         if data.len() >= 4 {
             xor_ends::<4>(data, doubled);
         } else {
@@ -21,9 +21,9 @@ pub(crate) fn xor(data: &mut [u8], key: [u8; 4]) {
         }
     } else if data.len() > SHORT {
         xor_long(data, doubled);
-    } else if data.len() >= 32 {
+    } else if data.len() > 32 {
         xor_ends::<32>(data, doubled);
-    } else if data.len() >= 16 {
+    } else if data.len() > 16 {
         xor_ends::<16>(data, doubled);
     } else {
         xor_ends::<8>(data, doubled);
@@ -39,7 +39,7 @@ pub(crate) fn xor(data: &mut [u8], key: [u8; 4]) {
 pub(crate) fn xor_copy(destination: &mut [u8], source: &[u8], key: [u8; 4]) {
     assert_eq!(destination.len(), source.len(), "masking while copying keeps the length");
     let doubled = doubled(key);
-    if source.len() < 8 {
+    if source.len() <= 8 {
         if source.len() >= 4 {
             xor_copy_ends::<4>(destination, source, doubled);
         } else {
@@ -49,9 +49,9 @@ pub(crate) fn xor_copy(destination: &mut [u8], source: &[u8], key: [u8; 4]) {
         }
     } else if source.len() > SHORT {
         xor_copy_long(destination, source, doubled);
-    } else if source.len() >= 32 {
+    } else if source.len() > 32 {
         xor_copy_ends::<32>(destination, source, doubled);
-    } else if source.len() >= 16 {
+    } else if source.len() > 16 {
         xor_copy_ends::<16>(destination, source, doubled);
     } else {
         xor_copy_ends::<8>(destination, source, doubled);
