@@ -1,6 +1,9 @@
-//! Masking, RFC 6455 §5.3, in place and while copying: beside a copy and loops by hand, at every alignment and key phase.
+//! Masking, RFC 6455 §5.3, in place and while copying: beside a copy and loops by hand, from several places in a cache line.
 //!
 //! `cargo bench --bench mask`
+//!
+//! Short payloads lie one behind the other, as in a buffer that was read, and each is masked in its turn. The same octets again
+//! and again would be read before they are written, and what is measured then is how the CPU waits for its own last write.
 
 #[path = "support/by_hand.rs"]
 mod by_hand;
@@ -16,7 +19,7 @@ use sansocket::frame::MaskingKey;
 
 fn main() {
     check();
-    let mut criterion = measure::criterion();
+    let mut criterion = measure::criterion_of_many();
     for len in LENS {
         in_place(&mut criterion, len);
         copying(&mut criterion, len);
@@ -50,9 +53,9 @@ fn in_place(criterion: &mut Criterion, len: usize) {
     let mut group = group(criterion, "mask in place", len);
     for &(name, mask) in IN_PLACE {
         for (offset, key) in phases() {
-            let mut octets = Aligned::new(offset, len);
+            let mut payloads = Payloads::new(offset, len);
             group.bench_function(BenchmarkId::new(name, offset), |bencher| {
-                bencher.iter(|| mask(black_box(octets.as_mut()), black_box(key)));
+                bencher.iter(|| mask(black_box(payloads.next()), black_box(key)));
             });
         }
     }
@@ -63,9 +66,9 @@ fn copying(criterion: &mut Criterion, len: usize) {
     let mut group = group(criterion, "mask while copying", len);
     for &(name, mask) in COPYING {
         for (offset, key) in phases() {
-            let (from, mut to) = (Aligned::new(offset, len), Aligned::new(0, len));
+            let (mut from, mut to) = (Payloads::new(6, len), Payloads::new(offset, len));
             group.bench_function(BenchmarkId::new(name, offset), |bencher| {
-                bencher.iter(|| mask(black_box(to.as_mut()), black_box(from.as_ref()), black_box(key)));
+                bencher.iter(|| mask(black_box(to.next()), black_box(from.next()), black_box(key)));
             });
         }
     }
@@ -80,29 +83,34 @@ fn group<'a>(criterion: &'a mut Criterion, what: &str, len: usize) -> BenchmarkG
 
 /// Where a payload begins, counted from a cache line, and the key as it is there when the payload comes in pieces.
 fn phases() -> impl Iterator<Item = (usize, MaskingKey)> {
-    (0..4).map(|offset| (offset, KEY.advanced(offset)))
+    [0, 1, 6, 39].into_iter().map(|offset| (offset, KEY.advanced(offset)))
 }
 
-/// Octets that begin so many behind a cache line's first.
-struct Aligned {
+/// As many payloads as 8 KiB hold, or one; each begins so many octets behind a cache line's first.
+struct Payloads {
     octets: Vec<u8>,
-    start: usize,
+    first: usize,
     len: usize,
+    /// From one to the next.
+    step: usize,
+    next: usize,
+    count: usize,
 }
 
-impl Aligned {
+impl Payloads {
     fn new(offset: usize, len: usize) -> Self {
-        let octets = wire::payload(len + 64 + offset);
-        let start = octets.as_ptr().align_offset(64) + offset;
-        Self { octets, start, len }
+        let step = (offset + len).next_multiple_of(64);
+        let count = (8192 / step).max(1);
+        let octets = wire::payload(64 + count * step);
+        let first = octets.as_ptr().align_offset(64) + offset;
+        Self { octets, first, len, step, next: 0, count }
     }
 
-    fn as_ref(&self) -> &[u8] {
-        &self.octets[self.start..self.start + self.len]
-    }
-
-    fn as_mut(&mut self) -> &mut [u8] {
-        &mut self.octets[self.start..self.start + self.len]
+    #[inline]
+    fn next(&mut self) -> &mut [u8] {
+        let start = self.first + self.next * self.step;
+        self.next = if self.next + 1 == self.count { 0 } else { self.next + 1 };
+        &mut self.octets[start..start + self.len]
     }
 }
 
@@ -137,4 +145,26 @@ fn check() {
 
 const KEY: MaskingKey = MaskingKey::new([0x37, 0xfa, 0x21, 0x3d]);
 
-const LENS: [usize; 7] = [16, 64, 125, 1 << 10, 16 << 10, 64 << 10, 1 << 20];
+const LENS: [usize; 21] = [
+    1,
+    4,
+    7,
+    8,
+    15,
+    16,
+    31,
+    32,
+    63,
+    64,
+    100,
+    125,
+    126,
+    200,
+    256,
+    1000,
+    1 << 10,
+    4 << 10,
+    16 << 10,
+    64 << 10,
+    1 << 20,
+];

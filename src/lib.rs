@@ -90,6 +90,7 @@ pub mod blocking;
 mod close_code;
 mod config;
 pub mod connection;
+mod copy;
 #[cfg(feature = "deflate")]
 pub mod deflate;
 mod error;

@@ -7,6 +7,7 @@ use core::ops::Deref;
 
 use bytes::Bytes;
 
+use crate::copy::copy;
 use crate::simd;
 
 /// The octets are not UTF-8.
@@ -69,7 +70,7 @@ impl Utf8Validator {
             Ok(()) => Ok(()),
             Err(Some(tail)) => {
                 // INVARIANT: an unfinished code point is at most three octets long.
-                self.pending[..tail.len()].copy_from_slice(tail);
+                copy(&mut self.pending[..tail.len()], tail);
                 self.pending_len = tail.len() as u8;
                 Ok(())
             }
@@ -110,30 +111,54 @@ impl Utf8Validator {
 /// If it is not UTF-8, or ends inside a code point.
 #[inline]
 pub(crate) fn check_whole(text: &[u8]) -> Result<(), InvalidUtf8> {
-    check(text).map_err(|_| InvalidUtf8)
+    if is_short_ascii(text) || simdutf8::basic::from_utf8(text).is_ok() { Ok(()) } else { Err(InvalidUtf8) }
 }
 
 /// `Err(Some(tail))`: valid up to `tail`, the beginning of a code point. `Err(None)`: invalid.
 #[inline]
 fn check(text: &[u8]) -> Result<(), Option<&[u8]>> {
-    if text.len() < SHORT {
-        core::str::from_utf8(text).map(drop).map_err(|error| match error.error_len() {
-            None => Some(&text[error.valid_up_to()..]),
-            Some(_) => None,
-        })
-    } else {
-        simdutf8::compat::from_utf8(text).map(drop).map_err(|error| match error.error_len() {
-            None => Some(&text[error.valid_up_to()..]),
-            Some(_) => None,
-        })
+    if is_short_ascii(text) {
+        return Ok(());
     }
+    simdutf8::compat::from_utf8(text).map(drop).map_err(|error| match error.error_len() {
+        None => Some(&text[error.valid_up_to()..]),
+        Some(_) => None,
+    })
+}
+
+/// Whether it is at most [`SHORT`] octets of ASCII: by a chunk from each end, as wide as fits, and the two overlap.
+#[inline]
+fn is_short_ascii(text: &[u8]) -> bool {
+    if text.len() < 8 {
+        text.iter().fold(0, |high, octet| high | octet) < 0x80
+    } else if text.len() > SHORT {
+        false
+    } else if text.len() >= 64 {
+        ends_are_ascii::<64>(text)
+    } else if text.len() >= 32 {
+        ends_are_ascii::<32>(text)
+    } else if text.len() >= 16 {
+        ends_are_ascii::<16>(text)
+    } else {
+        ends_are_ascii::<8>(text)
+    }
+}
+
+/// Whether the first and the last `N` octets, a multiple of eight, are ASCII.
+#[inline(always)]
+fn ends_are_ascii<const N: usize>(text: &[u8]) -> bool {
+    // INVARIANT: there are between `N` and `2 * N` octets, by the conditions under which this is called.
+    let first = text.first_chunk::<N>().expect("the length was compared");
+    let last = text.last_chunk::<N>().expect("the length was compared");
+    let words = first.as_chunks::<8>().0.iter().chain(last.as_chunks::<8>().0);
+    words.fold(0, |high, word| high | u64::from_ne_bytes(*word)) & 0x8080_8080_8080_8080 == 0
 }
 
 /// In place of a length: the text is invalid already.
 const SPENT: u8 = u8::MAX;
 
-/// Below this many octets the word-wise test of `core` is the faster one.
-const SHORT: usize = 64;
+/// Above this many octets simdutf8 is the faster one for ASCII, too. Other text it is given at any length.
+const SHORT: usize = 128;
 
 /// Text in a reference-counted buffer: [`Bytes`] that are known to be UTF-8.
 ///
@@ -309,6 +334,21 @@ mod tests {
         }
     }
 
+    #[test]
+    fn short_ascii_is_told_from_anything_else_at_every_octet() {
+        let mut octets = [0x7f; SHORT + 1];
+        for len in 0..=SHORT {
+            assert!(is_short_ascii(&octets[..len]), "{len} octets");
+            for high in 0..len {
+                octets[high] = 0x80;
+                assert!(!is_short_ascii(&octets[..len]), "{len} octets, not ASCII at {high}");
+                assert!(check_whole(&octets[..len]).is_err() && check(&octets[..len]).is_err());
+                octets[high] = 0x7f;
+            }
+        }
+        assert!(!is_short_ascii(&octets), "no longer short");
+    }
+
     // 6455-5.6-2
     #[test]
     fn valid_text_is_accepted_however_it_is_cut() {
@@ -324,6 +364,8 @@ mod tests {
                 }
                 validator.finish().unwrap();
             }
+            let whole_code_points = text.is_char_boundary(first);
+            assert_eq!(check_whole(&octets[..first]).is_ok(), whole_code_points, "the first {first} octets");
         }
     }
 }
