@@ -67,6 +67,10 @@ fn run(arguments: &[&str]) -> Result<(), Box<dyn Error>> {
         print!("{}", report::fairness(plan, &fairness::fairness(plan)?));
         return Ok(());
     }
+    if options.is_memory {
+        print!("{}", report::held(plan, &memory::held(plan)?));
+        return Ok(());
+    }
     let speeds = measure::speeds(plan)?;
     if options.is_speed {
         print!("{}", report::speed(plan, &speeds));
@@ -98,11 +102,13 @@ struct Options {
     is_speed: bool,
     /// Nothing but fairness.
     is_fairness: bool,
+    /// Nothing but memory.
+    is_memory: bool,
     /// What readers should know of the machine.
     note: String,
 }
 
-const USAGE: &str = "usage: echo [--quick] [--speed] [--fairness] [--verify] [--scale] [--rounds N] [--milliseconds N] \
+const USAGE: &str = "usage: echo [--quick] [--speed] [--fairness] [--memory] [--verify] [--scale] [--rounds N] [--milliseconds N] \
     [--servers NAME,…] [--cells 16x1,125x32t,…] [--note TEXT]";
 
 fn options(arguments: &[&str]) -> Result<Options, Box<dyn Error>> {
@@ -120,6 +126,7 @@ fn options(arguments: &[&str]) -> Result<Options, Box<dyn Error>> {
         is_scale: false,
         is_speed: false,
         is_fairness: false,
+        is_memory: false,
         note: String::new(),
     };
     let plan = &mut options.plan;
@@ -133,6 +140,7 @@ fn options(arguments: &[&str]) -> Result<Options, Box<dyn Error>> {
             }
             "--speed" => options.is_speed = true,
             "--fairness" => options.is_fairness = true,
+            "--memory" => options.is_memory = true,
             "--verify" => plan.verify = Verify::Contents,
             "--scale" => options.is_scale = true,
             "--rounds" => plan.rounds = value()?.parse()?,

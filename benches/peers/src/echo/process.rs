@@ -45,6 +45,8 @@ pub(crate) struct Used {
     pub(crate) time: Duration,
     pub(crate) allocations: u64,
     pub(crate) calls: Calls,
+    /// Octets of the future of one connection.
+    pub(crate) future_len: u64,
 }
 
 impl Process {
@@ -74,11 +76,11 @@ impl Process {
         self.questions.as_mut().ok_or(io::ErrorKind::BrokenPipe)?.write_all(b"\n")?;
         let answer = self.answer()?;
         let numbers: Vec<u64> = answer.split(' ').filter_map(|number| number.parse().ok()).collect();
-        let [nanoseconds, allocations, reads, waits, writes] = numbers[..] else {
+        let [nanoseconds, allocations, reads, waits, writes, future_len] = numbers[..] else {
             return Err(io::Error::new(io::ErrorKind::InvalidData, answer));
         };
         let time = Duration::from_nanos(nanoseconds);
-        Ok(Used { time, allocations, calls: Calls { reads, waits, writes } })
+        Ok(Used { time, allocations, calls: Calls { reads, waits, writes }, future_len })
     }
 
     fn answer(&mut self) -> io::Result<String> {

@@ -9,6 +9,7 @@ use crate::cells::Cell;
 use crate::fairness::Fairness;
 use crate::goals::{goal, verdict};
 use crate::measure::{Plan, Speed, Speeds, Work, median_and_spread};
+use crate::memory::Held;
 use crate::scale::{CONNECTIONS, Scale};
 use crate::servers::Server;
 
@@ -17,7 +18,7 @@ pub(crate) fn all(
     plan: &Plan,
     speeds: &Speeds,
     work: &[Vec<Work>],
-    held: &[[f64; 3]],
+    held: &[Held],
     seen: &[Fairness],
     note: &str,
 ) -> String {
@@ -32,7 +33,7 @@ pub(crate) fn all(
     text.push_str("![The first table, as dots](results.svg)\n\n");
     text.push_str(&speed(plan, speeds));
     text.push_str(&work_tables(plan, work));
-    text.push_str(&held_table(plan, held));
+    text.push_str(&self::held(plan, held));
     text.push_str(&fairness(plan, seen));
     text.push_str(&settings_table(plan));
     text
@@ -127,15 +128,18 @@ has drained the socket.
 
 ";
 
-fn held_table(plan: &Plan, held: &[[f64; 3]]) -> String {
+/// The table of what idle connections hold.
+pub(crate) fn held(plan: &Plan, held: &[Held]) -> String {
     let mut text = format!(
         "## Octets held by an idle connection\n\nAnonymous resident memory of the server, for each of {} connections after \
          one echo of 16 B, then one of 16 KiB, then one of 1 MiB: the difference to a process with fewer connections, task \
-         and socket included.\n\n| server | 16 B | 16 KiB | 1 MiB |\n|---|---|---|---|\n",
+         and socket included. The future is what the task consists of besides what the runtime adds.\n\n\
+         | server | of that the future | 16 B | 16 KiB | 1 MiB |\n|---|---|---|---|---|\n",
         plan.held_by
     );
-    for (server, held) in plan.servers.iter().zip(held) {
-        line(&mut text, server.name(), held.iter().map(|octets| format!("{octets:.0}")));
+    for (server, Held { future_len, resident }) in plan.servers.iter().zip(held) {
+        let cells = resident.iter().map(|octets| format!("{octets:.0}"));
+        line(&mut text, server.name(), [future_len.to_string()].into_iter().chain(cells));
     }
     text.push('\n');
     text

@@ -10,36 +10,41 @@ use std::mem::take;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Ended;
 
-pub(super) async fn echo(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Ended {
+pub(super) fn echo(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> impl Future<Output = Ended> {
     // An incomplete frame that the next read begins with.
     let mut tail = Vec::new();
-    loop {
-        match poll_fn(|cx| poll_small(&mut stream, cx, &mut tail)).await? {
-            Step::End => return Ok(()),
-            Step::Write(rest) => stream.write_all(&rest).await?,
-            Step::Large { rest, large } => {
-                stream.write_all(&rest).await?;
-                drop(rest);
-                echo_large(&mut stream, large).await?;
+    // Boxed: a connection that waits for a message has a pointer of it.
+    let mut unfinished: Option<Box<Unfinished>> = None;
+    poll_fn(move |cx| {
+        loop {
+            if let Some(reply) = &mut unfinished {
+                ready!(reply.poll(&mut stream, cx))?;
+                unfinished.take().into_iter().for_each(|reply| reply.recycle());
+            }
+            match ready!(poll_small(&mut stream, cx, &mut tail))? {
+                Step::End => return Poll::Ready(Ok(())),
+                Step::Wait(reply) => unfinished = Some(reply),
             }
         }
-    }
+    })
 }
 
-/// What poll_small cannot do at once.
+/// What [`poll_small`] cannot do at once.
 enum Step {
     End,
-    /// Output that the transport did not take.
-    Write(Vec<u8>),
-    /// A large frame has begun, behind output that may not have been taken.
-    Large {
-        rest: Vec<u8>,
-        large: Large,
-    },
+    Wait(Box<Unfinished>),
+}
+
+/// Output that the transport did not take, or a large frame that is not there as a whole.
+struct Unfinished {
+    output: Vec<u8>,
+    written: usize,
+    /// What comes behind that output.
+    large: Option<Large>,
 }
 
 /// A large frame, with what is there of its payload.
@@ -127,39 +132,78 @@ fn poll_small(
             }
             if let Some((mut large, there)) = large {
                 large.header.there = there;
-                return Poll::Ready(Ok(Step::Large { rest: unwritten.to_vec(), large }));
+                let output = unwritten.to_vec();
+                let reply = Unfinished { output, written: 0, large: Some(large) };
+                return Poll::Ready(Ok(Step::Wait(Box::new(reply))));
             }
             if !unwritten.is_empty() {
-                return Poll::Ready(Ok(Step::Write(unwritten.to_vec())));
+                let reply = Unfinished { output: unwritten.to_vec(), written: 0, large: None };
+                return Poll::Ready(Ok(Step::Wait(Box::new(reply))));
             }
         }
     })
 }
 
-/// Reads exactly what is missing, unmasked as it arrives, and sends it back with one write.
-async fn echo_large(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), large: Large) -> Ended {
-    let Large { header, mut reply } = large;
-    let mut there = header.there;
-    while there < header.payload_len {
-        let missing = &mut reply[REPLY_HEADER_LEN + there..];
-        let read = stream.read(missing).await?;
-        if read == 0 {
-            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+impl Unfinished {
+    /// Writes what is left; then reads exactly what is missing of the large frame, and sends it back with one write.
+    fn poll(
+        &mut self,
+        stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            while self.written < self.output.len() {
+                self.written += ready!(Pin::new(&mut *stream).poll_write(cx, &self.output[self.written..]))?;
+            }
+            let Some(large) = &mut self.large else { return Poll::Ready(Ok(())) };
+            ready!(large.poll_read(stream, cx))?;
+            self.written = large.finish();
+            self.output = take(&mut large.reply);
+            self.large = None;
         }
-        header.unmask(&mut missing[..read], there);
-        there += read;
     }
-    header.check(&reply[REPLY_HEADER_LEN..])?;
-    let (reply_header, len) = header.reply();
-    let start = REPLY_HEADER_LEN - len;
-    reply[start..REPLY_HEADER_LEN].copy_from_slice(&reply_header[..len]);
-    stream.write_all(&reply[start..]).await?;
-    BUFFERS.with_borrow_mut(|buffers| {
-        if buffers.spare.len() < SPARE {
-            buffers.spare.push(reply);
+
+    /// Buffers of large replies are used again.
+    fn recycle(self) {
+        if self.output.capacity() >= LARGE {
+            BUFFERS.with_borrow_mut(|buffers| {
+                if buffers.spare.len() < SPARE {
+                    buffers.spare.push(self.output);
+                }
+            });
         }
-    });
-    Ok(())
+    }
+}
+
+impl Large {
+    /// The rest of the payload, unmasked as it arrives.
+    fn poll_read(
+        &mut self,
+        stream: &mut (impl AsyncRead + Unpin),
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        let Self { header, reply } = self;
+        while header.there < header.payload_len {
+            let missing = &mut reply[REPLY_HEADER_LEN + header.there..];
+            let mut read = ReadBuf::new(missing);
+            ready!(Pin::new(&mut *stream).poll_read(cx, &mut read))?;
+            let read = read.filled().len();
+            if read == 0 {
+                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+            }
+            header.unmask(&mut missing[..read], header.there);
+            header.there += read;
+        }
+        Poll::Ready(header.check(&reply[REPLY_HEADER_LEN..]))
+    }
+
+    /// Puts the reply's header before the payload, and says where it begins.
+    fn finish(&mut self) -> usize {
+        let (header, len) = self.header.reply();
+        let start = REPLY_HEADER_LEN - len;
+        self.reply[start..REPLY_HEADER_LEN].copy_from_slice(&header[..len]);
+        start
+    }
 }
 
 /// How many buffers for large replies are kept by a thread.
