@@ -27,10 +27,12 @@ pub(crate) fn held(plan: &Plan) -> io::Result<Vec<Held>> {
     plan.servers.iter().map(|&server| held_by(server, plan.held_by)).collect()
 }
 
-/// The difference between many connections and few, so that what the process has once counts for none.
+/// The difference between many connections and few that have done the same work, so that what the process has once, or
+/// keeps for those that work at the same time, counts for none.
 fn held_by(server: Server, connections: usize) -> io::Result<Held> {
-    let (few, future_len) = resident(server, FEW)?;
-    let (many, _) = resident(server, FEW + connections)?;
+    let turns = (FEW + connections).div_ceil(FEW);
+    let (few, future_len) = resident(server, FEW, turns)?;
+    let (many, _) = resident(server, FEW + connections, turns)?;
     let resident = std::array::from_fn(|stage| (many[stage] as f64 - few[stage] as f64) / connections as f64);
     Ok(Held { future_len, resident })
 }
@@ -38,13 +40,14 @@ fn held_by(server: Server, connections: usize) -> io::Result<Held> {
 /// As many as work at the same time.
 const FEW: usize = 32;
 
-fn resident(server: Server, connections: usize) -> io::Result<([u64; 3], u64)> {
+fn resident(server: Server, connections: usize, turns: usize) -> io::Result<([u64; 3], u64)> {
     let mut process = Process::start(server, Start::PINNED)?;
     let mut load = Load::connect(process.port(), connections, Verify::Lengths)?;
     let mut resident = [0; 3];
     for (resident, len) in resident.iter_mut().zip(LENS) {
         let frames = Frames::new(Payload { len, is_text: false }, 1, server.is_raw());
-        for first in (0..connections).step_by(FEW) {
+        for turn in 0..turns {
+            let first = turn * FEW % connections;
             load.run(&frames, 1, first..connections.min(first + FEW), Until::Once)?;
         }
         thread::sleep(Duration::from_millis(20));

@@ -23,7 +23,7 @@ pub(super) fn echo(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> impl Futu
         loop {
             if let Some(reply) = &mut unfinished {
                 ready!(reply.poll(&mut stream, cx))?;
-                unfinished.take().into_iter().for_each(|reply| reply.recycle());
+                unfinished = None;
             }
             match ready!(poll_small(&mut stream, cx, &mut tail))? {
                 Step::End => return Poll::Ready(Ok(())),
@@ -45,6 +45,7 @@ struct Unfinished {
     written: usize,
     /// What comes behind that output.
     large: Option<Large>,
+    is_large: bool,
 }
 
 /// A large frame, with what is there of its payload.
@@ -57,7 +58,9 @@ struct Large {
 struct Buffers {
     input: Vec<u8>,
     output: Vec<u8>,
-    /// For large replies, used again.
+    /// How many large frames have begun and are not answered yet.
+    began: usize,
+    /// For their replies, used again as long as there is any such frame.
     spare: Vec<Vec<u8>>,
 }
 
@@ -65,6 +68,7 @@ thread_local! {
     static BUFFERS: RefCell<Buffers> = RefCell::new(Buffers {
         input: vec![0; INPUT_LEN],
         output: Vec::with_capacity(INPUT_LEN),
+        began: 0,
         spare: Vec::new(),
     });
 }
@@ -83,7 +87,7 @@ fn poll_small(
     cx: &mut Context<'_>,
     tail: &mut Vec<u8>,
 ) -> Poll<io::Result<Step>> {
-    BUFFERS.with_borrow_mut(|Buffers { input, output, spare }| {
+    BUFFERS.with_borrow_mut(|Buffers { input, output, began, spare }| {
         loop {
             let start = tail.len();
             let mut read = ReadBuf::new(&mut input[start..]);
@@ -107,6 +111,7 @@ fn poll_small(
                         left = &mut input[missing..start + read];
                         break;
                     }
+                    *began += 1;
                     let mut reply = spare.pop().unwrap_or_default();
                     reply.resize(REPLY_HEADER_LEN + header.payload_len, 0);
                     reply[REPLY_HEADER_LEN..][..payload.len()].copy_from_slice(payload);
@@ -133,11 +138,12 @@ fn poll_small(
             if let Some((mut large, there)) = large {
                 large.header.there = there;
                 let output = unwritten.to_vec();
-                let reply = Unfinished { output, written: 0, large: Some(large) };
+                let reply = Unfinished { output, written: 0, large: Some(large), is_large: true };
                 return Poll::Ready(Ok(Step::Wait(Box::new(reply))));
             }
             if !unwritten.is_empty() {
-                let reply = Unfinished { output: unwritten.to_vec(), written: 0, large: None };
+                let reply =
+                    Unfinished { output: unwritten.to_vec(), written: 0, large: None, is_large: false };
                 return Poll::Ready(Ok(Step::Wait(Box::new(reply))));
             }
         }
@@ -162,13 +168,17 @@ impl Unfinished {
             self.large = None;
         }
     }
+}
 
-    /// Buffers of large replies are used again.
-    fn recycle(self) {
-        if self.output.capacity() >= LARGE {
-            BUFFERS.with_borrow_mut(|buffers| {
-                if buffers.spare.len() < SPARE {
-                    buffers.spare.push(self.output);
+/// Nothing is kept when no large frame is on its way any more: what a thread keeps, all its idle connections hold.
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if self.is_large {
+            BUFFERS.with_borrow_mut(|Buffers { began, spare, .. }| {
+                *began -= 1;
+                match began {
+                    0 => spare.clear(),
+                    _ => spare.push(take(&mut self.output)),
                 }
             });
         }
@@ -205,9 +215,6 @@ impl Large {
         start
     }
 }
-
-/// How many buffers for large replies are kept by a thread.
-const SPARE: usize = 4;
 
 struct Header {
     first: u8,
