@@ -4,10 +4,8 @@
 //! again by itself, each of the servers.
 
 mod allocations;
-mod cells;
 mod chart;
 mod fairness;
-mod frames;
 mod goals;
 mod histogram;
 mod load;
@@ -26,11 +24,12 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::cells::Cell;
-use crate::frames::Verify;
 use crate::measure::Plan;
 use crate::process::Start;
 use crate::servers::Server;
+use peers::cells::Cell;
+use peers::cpus;
+use peers::frames::Verify;
 
 #[global_allocator]
 static ALLOCATOR: allocations::Counting = allocations::Counting;
@@ -58,7 +57,7 @@ fn run(arguments: &[&str]) -> Result<(), Box<dyn Error>> {
     let options = options(arguments)?;
     let plan = &options.plan;
     serve::raise_file_limit();
-    process::pin_load()?;
+    cpus::pin_counterpart()?;
     if options.is_scale {
         let text = report::scale(plan, &scale::scale(plan)?, &options.note);
         return publish(&options, "SCALE.md", &text);

@@ -4,11 +4,11 @@ use std::io;
 use std::thread;
 use std::time::Duration;
 
-use crate::frames::{Frames, Payload, Verify};
 use crate::load::{Load, Until};
 use crate::measure::Plan;
 use crate::process::{Process, Start};
 use crate::servers::Server;
+use peers::frames::{Frames, Payload, Verify};
 
 /// Payloads of the messages, in the order in which each connection echoes one of each.
 pub(crate) const LENS: [usize; 3] = [16, 16 << 10, 1 << 20];

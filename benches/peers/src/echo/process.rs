@@ -5,8 +5,6 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use rustix::thread::{CpuSet, sched_setaffinity};
-
 use crate::servers::Server;
 use crate::transport::Calls;
 
@@ -24,11 +22,6 @@ impl Start {
     pub(crate) const PINNED: Self = Self { threads: 1, count: false, is_pinned: true };
     pub(crate) const COUNTING: Self = Self { count: true, ..Self::PINNED };
 }
-
-/// Where the server runs, if it is pinned …
-const SERVER_CPU: usize = 0;
-/// … and the load generator.
-const LOAD_CPU: usize = 1;
 
 /// A server that runs. It ends when this is dropped.
 pub(crate) struct Process {
@@ -106,25 +99,4 @@ impl Drop for Process {
         self.questions = None;
         let _ = self.child.wait();
     }
-}
-
-/// Keeps the calling thread, and those that it starts, on the CPU of the server.
-pub(crate) fn pin_server() -> io::Result<()> {
-    pin(&[SERVER_CPU])
-}
-
-/// Keeps the calling thread on the CPU of the load generator.
-pub(crate) fn pin_load() -> io::Result<()> {
-    pin(&[LOAD_CPU])
-}
-
-/// Lets the calling thread run on both.
-pub(crate) fn unpin() -> io::Result<()> {
-    pin(&[SERVER_CPU, LOAD_CPU])
-}
-
-fn pin(to: &[usize]) -> io::Result<()> {
-    let mut cpus = CpuSet::new();
-    to.iter().for_each(|&cpu| cpus.set(cpu));
-    Ok(sched_setaffinity(None, &cpus)?)
 }

@@ -11,9 +11,10 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::allocations;
-use crate::process::{self, Start};
+use crate::process::Start;
 use crate::servers::{self, Server};
 use crate::transport::{self, Counted};
+use peers::cpus;
 
 /// Serves until stdin ends.
 ///
@@ -23,7 +24,7 @@ pub(crate) fn serve(server: Server, start: Start) -> io::Result<()> {
     let Start { threads, count, is_pinned } = start;
     raise_file_limit();
     // It has inherited what holds for the load generator.
-    if is_pinned { process::pin_server() } else { process::unpin() }?;
+    if is_pinned { cpus::pin_measured() } else { cpus::unpin() }?;
     // As its documentation recommends: it takes a while, once.
     sockudo_ws::init_clock();
     thread::spawn(answer_questions);

@@ -12,6 +12,8 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use peers::frame_header::{Header, REPLY_HEADER_LEN};
+
 use super::Ended;
 
 pub(super) fn echo(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> impl Future<Output = Ended> {
@@ -77,9 +79,6 @@ const INPUT_LEN: usize = 256 << 10;
 
 /// Frames from here on are read into a place of their own, if they are not there already.
 const LARGE: usize = 16 << 10;
-
-/// The longest header of a reply.
-const REPLY_HEADER_LEN: usize = 10;
 
 /// Echoes what is read as a whole, until something has to wait.
 fn poll_small(
@@ -213,85 +212,5 @@ impl Large {
         let start = REPLY_HEADER_LEN - len;
         self.reply[start..REPLY_HEADER_LEN].copy_from_slice(&header[..len]);
         start
-    }
-}
-
-struct Header {
-    first: u8,
-    /// Of the header itself, masking-key and all.
-    len: usize,
-    payload_len: usize,
-    masking_key: [u8; 4],
-    /// How much of the payload has been read.
-    there: usize,
-}
-
-impl Header {
-    /// `None` as long as it is not all there.
-    fn parse(octets: &[u8]) -> io::Result<Option<Self>> {
-        let [first, second, rest @ ..] = octets else { return Ok(None) };
-        if !matches!(first, 0x81 | 0x82) || second & 0x80 == 0 {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
-        let (len, payload_len) = match second & 0x7f {
-            126 => match rest.first_chunk() {
-                Some(len) => (8, usize::from(u16::from_be_bytes(*len))),
-                None => return Ok(None),
-            },
-            127 => match rest.first_chunk() {
-                Some(len) => (14, u64::from_be_bytes(*len) as usize),
-                None => return Ok(None),
-            },
-            len => (6, usize::from(len)),
-        };
-        let Some(Some(&masking_key)) = octets.get(..len).map(|header| header.last_chunk()) else {
-            return Ok(None);
-        };
-        Ok(Some(Self { first: *first, len, payload_len, masking_key, there: 0 }))
-    }
-
-    fn unmask(&self, payload: &mut [u8], offset: usize) {
-        let mut key = self.masking_key;
-        key.rotate_left(offset % 4);
-        let word = u64::from(u32::from_ne_bytes(key)) * 0x1_0000_0001;
-        let mut chunks = payload.chunks_exact_mut(8);
-        for chunk in &mut chunks {
-            if let Some(octets) = chunk.first_chunk_mut() {
-                *octets = (u64::from_ne_bytes(*octets) ^ word).to_ne_bytes();
-            }
-        }
-        for (octet, key) in chunks.into_remainder().iter_mut().zip(key.iter().cycle()) {
-            *octet ^= key;
-        }
-    }
-
-    /// Text has to be UTF-8.
-    fn check(&self, payload: &[u8]) -> io::Result<()> {
-        match self.first {
-            0x81 => simdutf8::basic::from_utf8(payload).map(drop).map_err(io::Error::other),
-            _ => Ok(()),
-        }
-    }
-
-    fn reply(&self) -> ([u8; REPLY_HEADER_LEN], usize) {
-        let mut header = [0; REPLY_HEADER_LEN];
-        header[0] = self.first;
-        let len = match self.payload_len {
-            len @ 0..=125 => {
-                header[1] = len as u8;
-                2
-            }
-            len @ 126..=0xffff => {
-                header[1] = 126;
-                header[2..4].copy_from_slice(&(len as u16).to_be_bytes());
-                4
-            }
-            len => {
-                header[1] = 127;
-                header[2..].copy_from_slice(&(len as u64).to_be_bytes());
-                10
-            }
-        };
-        (header, len)
     }
 }

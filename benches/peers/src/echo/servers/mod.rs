@@ -5,13 +5,12 @@ mod peers;
 mod raw;
 mod sansocket;
 
-use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) use self::peers::wtx;
-use crate::transport::Any;
+use ::peers::streams::Ended;
 
-type Ended = Result<(), Box<dyn Error + Send + Sync>>;
+use crate::transport::Any;
 
 /// One row of the tables.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

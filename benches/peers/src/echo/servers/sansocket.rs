@@ -1,10 +1,10 @@
 //! sansocket, in each way that it offers.
 
+use peers::streams::echo_ready;
 use sansocket::Config;
 use sansocket::stream::WebSocket;
 
 use super::Ended;
-use super::peers::echo_ready;
 use crate::transport::Any;
 
 fn socket<S>(stream: S) -> WebSocket<S> {
