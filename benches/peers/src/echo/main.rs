@@ -4,6 +4,7 @@
 //! again by itself, each of the servers.
 
 mod allocations;
+mod breakdown;
 mod chart;
 mod fairness;
 mod goals;
@@ -62,6 +63,12 @@ fn run(arguments: &[&str]) -> Result<(), Box<dyn Error>> {
         let text = report::scale(plan, &scale::scale(plan)?, &options.note);
         return publish(&options, "SCALE.md", &text);
     }
+    if options.is_breakdown {
+        let cells = breakdown::CELLS.into_iter().filter_map(Cell::named).collect();
+        let plan = Plan { servers: breakdown::SERVERS.to_vec(), cells, ..options.plan };
+        print!("{}", breakdown::breakdown(&plan)?);
+        return Ok(());
+    }
     if options.is_fairness {
         print!("{}", report::fairness(plan, &fairness::fairness(plan)?));
         return Ok(());
@@ -101,13 +108,15 @@ struct Options {
     is_speed: bool,
     /// Nothing but fairness.
     is_fairness: bool,
+    /// Where the time of a message goes, instead of all else.
+    is_breakdown: bool,
     /// Nothing but memory.
     is_memory: bool,
     /// What readers should know of the machine.
     note: String,
 }
 
-const USAGE: &str = "usage: echo [--quick] [--speed] [--fairness] [--memory] [--verify] [--scale] [--rounds N] [--milliseconds N] \
+const USAGE: &str = "usage: echo [--quick] [--speed] [--fairness] [--memory] [--breakdown] [--verify] [--scale] [--rounds N] [--milliseconds N] \
     [--servers NAME,…] [--cells 16x1,125x32t,…] [--note TEXT]";
 
 fn options(arguments: &[&str]) -> Result<Options, Box<dyn Error>> {
@@ -125,6 +134,7 @@ fn options(arguments: &[&str]) -> Result<Options, Box<dyn Error>> {
         is_scale: false,
         is_speed: false,
         is_fairness: false,
+        is_breakdown: false,
         is_memory: false,
         note: String::new(),
     };
@@ -139,6 +149,7 @@ fn options(arguments: &[&str]) -> Result<Options, Box<dyn Error>> {
             }
             "--speed" => options.is_speed = true,
             "--fairness" => options.is_fairness = true,
+            "--breakdown" => options.is_breakdown = true,
             "--memory" => options.is_memory = true,
             "--verify" => plan.verify = Verify::Contents,
             "--scale" => options.is_scale = true,
