@@ -39,8 +39,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
     /// Dropping the future has queued the whole message or none of it. What is queued leaves when any half is polled.
     pub async fn send<'m>(&self, message: impl Into<OutgoingMessage<'m>>) -> Result<(), Error> {
         let mut queueing = Queueing::new(self, message.into());
-        let until = poll_fn(|cx| queueing.poll(cx)).await?;
-        poll_fn(|cx| self.poll_written(cx, &mut queueing.place, until)).await
+        poll_fn(|cx| queueing.poll(cx)).await?;
+        poll_fn(|cx| self.poll_written(cx, &mut queueing.place, queueing.until)).await
     }
 
     /// Queues a message; waits only while more than the high-water mark is queued. It leaves when any half is polled.
@@ -130,7 +130,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
         poll_fn(|cx| self.poll_closed(cx, &mut place)).await
     }
 
+    /// Why nothing was queued.
+    #[cold]
+    fn refused(&self, error: SendError) -> Error {
+        let output = self.state.lock_to_append();
+        output.transport.refused(error, &output.outbox)
+    }
+
     /// Goes on with the closing handshake that the dropped receiver has begun, as far as the transport lets it.
+    #[cold]
     fn drive_on(&self) {
         if !self.state.receiver_gone() {
             return;
@@ -260,6 +268,8 @@ struct Queueing<'a, 'm, S> {
     place: SenderPlace<'a>,
     /// `None` once it is queued.
     message: Option<OutgoingMessage<'m>>,
+    /// How much is appended with it.
+    until: u64,
 }
 
 impl<'a, 'm, S: AsyncRead + AsyncWrite + Unpin> Queueing<'a, 'm, S> {
@@ -267,41 +277,56 @@ impl<'a, 'm, S: AsyncRead + AsyncWrite + Unpin> Queueing<'a, 'm, S> {
     fn new(sender: &'a Sender<S>, message: OutgoingMessage<'m>) -> Self {
         let place = SenderPlace::new(sender.state.waiters());
         // What takes long is done before anything is locked: a Pong must not wait for the copy of a large message.
-        Self { sender, place, message: Some(message.without_large_borrow()) }
+        Self { sender, place, message: Some(message.without_large_borrow()), until: 0 }
     }
 
-    /// Queues the message, once there is room; tells how much is appended with it.
+    /// Queues the message, once there is room.
     #[inline]
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<u64, Error>> {
-        let queued = self.poll_queue(cx);
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        // An `Error` is not handed through here: that alone would cost the usual message 5 ns.
+        let queued = self.queue(&mut self.sender.state.lock_to_append());
+        if let Some(Ok(())) = queued {
+            return Poll::Ready(Ok(()));
+        }
+        let queued = match queued {
+            Some(queued) => Poll::Ready(queued.map_err(|error| self.sender.refused(error))),
+            None => self.poll_turn(cx),
+        };
         if let Poll::Ready(Err(_)) = queued {
             self.sender.drive_on();
         }
         queued
     }
 
+    /// Queues the message, unless it has to wait or to be compressed.
     #[inline]
-    fn poll_queue(&mut self, cx: &mut Context<'_>) -> Poll<Result<u64, Error>> {
+    fn queue(&mut self, output: &mut OutputSide<S>) -> Option<Result<(), SendError>> {
+        let OutputSide { encoder: Some(encoder), outbox, .. } = output else { return None };
+        if outbox.is_full() || encoder.compresses(self.message.as_ref()?) {
+            return None;
+        }
+        transport::prepare_output(outbox);
+        let queued = encoder.send(self.message.take()?, outbox);
+        self.until = outbox.output.appended();
+        Some(queued)
+    }
+
+    /// Waits for room, and for the encoder.
+    #[cold]
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let mut parked = false;
         loop {
             let wakeups = Wakeups::default();
             let mut output = ready!(self.sender.poll_room(cx, &mut self.place, &wakeups))?;
-            let OutputSide { encoder, outbox, transport, .. } = &mut *output;
-            let Some(message) = &self.message else { return Poll::Ready(Ok(outbox.output.appended())) };
-            match encoder {
-                Some(encoder) if encoder.compresses(message) => {
-                    outbox.may_send().map_err(|error| transport.refused(error, outbox))?;
-                    return Poll::Ready(self.compress(output, wakeups));
-                }
-                Some(encoder) => {
-                    let Some(message) = self.message.take() else { continue };
-                    transport::prepare_output(outbox);
-                    encoder.send(message, outbox).map_err(|error| transport.refused(error, outbox))?;
-                    return Poll::Ready(Ok(outbox.output.appended()));
-                }
-                // Another sender compresses a message. This one's turn comes when that is queued.
-                None if parked => return Poll::Pending,
-                None => {}
+            if let Some(queued) = self.queue(&mut output) {
+                return Poll::Ready(queued.map_err(|error| output.transport.refused(error, &output.outbox)));
+            }
+            if output.encoder.is_some() {
+                return Poll::Ready(self.compress(output, wakeups));
+            }
+            // Another sender compresses a message. This one's turn comes when that is queued.
+            if parked {
+                return Poll::Pending;
             }
             drop(output);
             self.place.park(cx.waker());
@@ -310,12 +335,14 @@ impl<'a, 'm, S: AsyncRead + AsyncWrite + Unpin> Queueing<'a, 'm, S> {
     }
 
     /// Compresses the message and queues it.
-    fn compress(&mut self, output: Guard<'_, S>, wakeups: Wakeups) -> Result<u64, Error> {
+    fn compress(&mut self, output: Guard<'_, S>, wakeups: Wakeups) -> Result<(), Error> {
         let state = &self.sender.state;
-        // INVARIANT: both were there, and have been locked since.
+        output.outbox.may_send().map_err(|error| output.transport.refused(error, &output.outbox))?;
+        // INVARIANT: it was there, and has been locked since.
         let mut compressing = state.take_encoder(output).expect("nobody else can have taken the encoder");
-        let message = self.message.take().expect("the message has not been queued");
         drop(wakeups);
+        // INVARIANT: a future is not polled again once it was ready.
+        let message = self.message.take().expect("the message has not been queued");
         // Nothing is locked while a message is compressed: Pongs and Close do not wait for it, nor does a thread.
         let prepared = compressing.encoder().prepare(message);
         let mut output = state.lock_to_append();
@@ -324,7 +351,8 @@ impl<'a, 'm, S: AsyncRead + AsyncWrite + Unpin> Queueing<'a, 'm, S> {
         prepared
             .and_then(|prepared| compressing.encoder().queue(prepared, outbox))
             .map_err(|error| transport.refused(error, outbox))?;
-        Ok(outbox.output.appended())
+        self.until = outbox.output.appended();
+        Ok(())
     }
 }
 

@@ -379,6 +379,7 @@ pub(super) struct SenderPlace<'a> {
 }
 
 impl<'a> SenderPlace<'a> {
+    #[inline]
     pub(super) fn new(waiters: &'a Waiters) -> Self {
         Self { waiters, number: 0 }
     }
@@ -409,10 +410,16 @@ impl<'a> SenderPlace<'a> {
     }
 
     /// Takes the sender's waker back: what it does itself need not wake it.
+    #[inline]
     pub(super) fn unpark(&mut self) {
-        if self.number == 0 {
-            return;
+        // Most messages are queued before anybody parks.
+        if self.number != 0 {
+            self.remove();
         }
+    }
+
+    #[cold]
+    fn remove(&mut self) {
         let mut waiting = lock(&self.waiters.waiting);
         let parked = waiting.senders.iter().position(|(number, _)| *number == self.number);
         let old = parked.map(|index| waiting.senders.remove(index));
@@ -423,6 +430,7 @@ impl<'a> SenderPlace<'a> {
 }
 
 impl Drop for SenderPlace<'_> {
+    #[inline]
     fn drop(&mut self) {
         self.unpark();
     }
