@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -63,6 +64,8 @@ pub struct Receiver<S> {
     state: Arc<State<S>>,
     negotiated: Negotiated,
     failure_yielded: bool,
+    /// It was parked when it was polled last.
+    parked: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
@@ -74,7 +77,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         let Self { receive, encoder, outbox, transport, negotiated, failure_yielded } = self;
         let output = OutputSide { role: outbox.role(), encoder: Some(encoder), outbox, transport };
         let state = Arc::new(Shared::new(receive, output));
-        (Receiver { state: Arc::clone(&state), negotiated, failure_yielded }, Sender { state })
+        let receiver = Receiver { state: Arc::clone(&state), negotiated, failure_yielded, parked: false };
+        (receiver, Sender { state })
     }
 }
 
@@ -101,7 +105,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Receiver<S> {
     pub fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
         let mut budget = ready!(coop::poll_proceed(cx));
         let waiters = self.state.waiters();
-        drop(waiters.unpark_receiver());
+        let still_parked = waiters.unpark_receiver();
+        // Woken, it most likely finds input: then it need not have been parked. If not, it looks again when it is.
+        let mut parks = !mem::take(&mut self.parked) || still_parked.is_some();
+        drop(still_parked);
         let wakeups = Wakeups::default();
         let mut waker = None;
         let mut receive = self.state.lock_receive();
@@ -126,12 +133,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Receiver<S> {
                     Err(error) => self.state.lock_output_by(Party::Receiver, &wakeups).outbox.fail(error),
                 }
             }
-            waiters.park_receiver(waker.take().unwrap_or_else(|| cx.waker().clone()));
+            if parks {
+                waiters.park_receiver(waker.take().unwrap_or_else(|| cx.waker().clone()));
+            }
             let mut output = self.state.lock_output_by(Party::Receiver, &wakeups);
             match output.poll(self.state.waker(), &mut receive) {
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending if parks => {
+                    self.parked = true;
+                    return Poll::Pending;
+                }
+                Poll::Pending => parks = true,
                 Poll::Ready(progress) => {
-                    waker = waiters.unpark_receiver();
+                    if mem::replace(&mut parks, true) {
+                        waker = waiters.unpark_receiver();
+                    }
                     if let Progress::Ended = progress {
                         return Poll::Ready(output.end());
                     }
