@@ -314,7 +314,6 @@ impl<'a, 'm, S: AsyncRead + AsyncWrite + Unpin> Queueing<'a, 'm, S> {
     /// Waits for room, and for the encoder.
     #[cold]
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        let mut parked = false;
         loop {
             let wakeups = Wakeups::default();
             let mut output = ready!(self.sender.poll_room(cx, &mut self.place, &wakeups))?;
@@ -325,12 +324,11 @@ impl<'a, 'm, S: AsyncRead + AsyncWrite + Unpin> Queueing<'a, 'm, S> {
                 return Poll::Ready(self.compress(output, wakeups));
             }
             // Another sender compresses a message. This one's turn comes when that is queued.
-            if parked {
-                return Poll::Pending;
-            }
             drop(output);
             self.place.park(cx.waker());
-            parked = true;
+            if self.sender.state.lock_to_append().encoder.is_none() {
+                return Poll::Pending;
+            }
         }
     }
 
