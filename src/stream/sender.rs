@@ -51,7 +51,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future has queued the whole message or none of it.
+    /// Dropping the future has queued the whole message or none of it: none if it was never polled.
     pub fn feed<'m>(
         &self,
         message: impl Into<OutgoingMessage<'m>>,

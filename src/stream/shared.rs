@@ -122,8 +122,8 @@ impl<R, O: Output> Shared<R, O> {
     }
 }
 
-/// The output side, locked to append to it. Nobody waits for that but the receiver, which whoever appends
-/// [wakes](Waiters::wake_receiver) when nothing is locked; above the high-water mark it stops parsing.
+/// The output side, locked to append to it, or to look. Nobody waits for that but the receiver, and whoever appends
+/// [wakes](Waiters::wake_receiver) it when nothing is locked. Above the high-water mark it stops parsing.
 pub(super) struct AppendGuard<'a, O: Output> {
     may_parse: &'a AtomicBool,
     guard: MutexGuard<'a, O>,
@@ -265,11 +265,11 @@ impl Drop for Wakeups {
 
 /// Those who wait for the transport or for each other.
 ///
-/// Whether anybody waits is kept beside the lock, so that messages that nobody waits for take no lock here. A waiter
-/// parks first, and then looks once more, under another lock (output or, as the receiver does before, receive), whether
-/// it has to wait. Who changes what it waits for does so under the same lock, and looks here afterwards. So either the
-/// waiter's look came first, and that lock makes its flag visible; or it came later, and saw the change. The transport
-/// has no such lock: its waker takes the one here.
+/// Whether anybody waits is kept beside the lock, for messages that nobody waits for. A waiter parks first, and then
+/// looks once more, under the lock of what it waits for (output, or receive), whether it has to wait. Who changes that
+/// does so under the same lock, and looks here afterwards. If the waiter's look came first, that lock makes its flag
+/// visible, so the flags need no order of their own; if it came later, it saw the change. The transport has no such
+/// lock: what it wakes is looked up under the one here.
 #[derive(Debug, Default)]
 pub(super) struct Waiters {
     waiting: Mutex<Waiting>,
