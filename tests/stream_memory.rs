@@ -10,11 +10,12 @@ use std::cell::Cell;
 use sansocket::stream::WebSocket;
 use sansocket::{Config, Limits, Message, Role};
 use stream_support::*;
-use tokio::io::DuplexStream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
 thread_local! {
     static HELD: Cell<isize> = const { Cell::new(0) };
     static PEAK: Cell<isize> = const { Cell::new(0) };
+    static ALLOCATED: Cell<usize> = const { Cell::new(0) };
 }
 
 /// Counts what each thread holds.
@@ -31,6 +32,7 @@ fn count(octets: isize) {
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size() as isize);
+        let _ = ALLOCATED.try_with(|allocated| allocated.set(allocated.get() + layout.size()));
         // SAFETY: the caller's promises are those that `System` asks for.
         unsafe { System.alloc(layout) }
     }
@@ -234,6 +236,31 @@ fn both_receive_an_owned_message_as_one_exact_allocation() {
                 );
             }
         }
+    }
+}
+
+#[test]
+fn both_allocate_only_the_message_when_a_half_is_woken() {
+    warm_up();
+    for role in ROLES {
+        let (near, mut far) = duplex(1000);
+        let (mut receiver, sender) = over(role, near, &Config::default()).split();
+        let frame = to(role, BINARY, &pattern(16));
+        let mut echoed = [0; 100];
+        let mut echo = || {
+            waits(receiver.receive());
+            now(far.write_all(&frame)).unwrap();
+            let message = now(receiver.receive()).unwrap().unwrap();
+            now(sender.feed(message)).unwrap();
+            waits(receiver.receive());
+            assert!(now(far.read(&mut echoed)).unwrap() > 16);
+        };
+        echo();
+        let before = ALLOCATED.get();
+        for _ in 0..100 {
+            echo();
+        }
+        assert_eq!(ALLOCATED.get() - before, 100 * 16);
     }
 }
 

@@ -82,6 +82,19 @@ fn both_flush_what_senders_fed_before_the_receiver_waits() {
     }
 }
 
+// CM-23
+#[test]
+fn both_queue_nothing_by_a_half_whose_future_was_never_polled() {
+    for role in ROLES {
+        let (mut receiver, sender, script) = split(role);
+        drop(sender.feed("never"));
+        drop(sender.send("never"));
+        assert_eq!(sender.queued(), 0);
+        waits(receiver.receive());
+        assert!(script.written().is_empty());
+    }
+}
+
 // CM-27
 #[test]
 fn both_leave_input_alone_while_the_output_of_senders_is_full() {

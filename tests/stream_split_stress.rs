@@ -5,14 +5,18 @@
 mod stream_support;
 
 use std::future::poll_fn;
-use std::pin::pin;
-use std::task::Poll;
-use std::time::Duration;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
 
 use sansocket::stream::WebSocket;
 use sansocket::{CloseCode, Config, Message, Role};
 use stream_support::*;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
 use tokio::time::timeout;
 
 const SENDERS: u8 = 8;
@@ -215,4 +219,109 @@ async fn both_flood_each_other_through_a_narrow_pipe_and_close() {
     let server = tokio::spawn(run(over(Role::Server, far, &config())));
     assert!(within(client).await.unwrap().clean);
     assert!(within(server).await.unwrap().clean);
+}
+
+// Nothing is flushed: each message leaves because its feed has woken the receiver, or found it at work.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn both_feed_from_many_threads_what_the_receiver_writes_at_once() {
+    // One alone has nobody whose traffic would hide that it was forgotten.
+    for (role, count) in ROLES.into_iter().flat_map(|role| [(role, 1), (role, SENDERS)]) {
+        let peer_role = if role == Role::Server { Role::Client } else { Role::Server };
+        let (near, far) = duplex(5000);
+        let peer = tokio::spawn(async move {
+            let mut peer = over(peer_role, far, &Config::default());
+            let mut echoed = 0;
+            while let Some(message) = peer.receive().await.unwrap() {
+                peer.send(message).await.unwrap();
+                echoed += 1;
+            }
+            echoed
+        });
+        let (mut receiver, sender) = over(role, near, &Config::default()).split();
+        let (answered, mut answers): (Vec<_>, Vec<_>) =
+            (0..count).map(|_| tokio::sync::mpsc::unbounded_channel()).unzip();
+        let receive = tokio::spawn(async move {
+            while let Some(message) = receiver.receive().await.unwrap() {
+                answered[usize::from(message.payload()[0])].send(message).unwrap();
+            }
+        });
+        let senders: Vec<_> = (0..count)
+            .map(|id| {
+                let (sender, mut answer) = (sender.clone(), answers.remove(0));
+                tokio::spawn(async move {
+                    for number in 0..20 * EACH {
+                        let fed = message(id, number);
+                        sender.feed(fed.clone()).await.unwrap();
+                        assert_eq!(answer.recv().await.unwrap(), Message::binary(fed));
+                    }
+                })
+            })
+            .collect();
+        for sender in senders {
+            within(sender).await.unwrap();
+        }
+        within(sender.close(CloseCode::NORMAL, "")).await.unwrap();
+        within(receive).await.unwrap();
+        assert_eq!(within(peer).await.unwrap(), usize::from(count) * usize::from(20 * EACH));
+    }
+}
+
+/// Takes every octet at once, and never has any.
+struct Drain(Arc<AtomicUsize>);
+
+impl AsyncRead for Drain {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+impl AsyncWrite for Drain {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        self.0.fetch_add(octets.len(), Ordering::Release);
+        Poll::Ready(Ok(octets.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+// The next message is fed just when the receiver has written the last one, and is about to park.
+#[test]
+fn receiver_that_parks_while_a_message_is_fed_writes_it() {
+    let written = Arc::new(AtomicUsize::new(0));
+    let (mut receiver, sender) = over(Role::Server, Drain(Arc::clone(&written)), &Config::default()).split();
+    let receive = thread::spawn(move || {
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        let mut receive = pin!(receiver.receive());
+        while poll_with(receive.as_mut(), &waker).is_pending() {
+            thread::park();
+        }
+    });
+    for fed in 1..=60_000 {
+        let began = Instant::now();
+        now(sender.feed("m")).unwrap();
+        while written.load(Ordering::Acquire) < 3 * fed {
+            match began.elapsed().as_millis() {
+                // A thread that yields would come too late.
+                0 => std::hint::spin_loop(),
+                1..20_000 => thread::yield_now(),
+                _ => panic!("message {fed} was forgotten"),
+            }
+        }
+    }
+    sender.abort();
+    receive.join().unwrap();
 }

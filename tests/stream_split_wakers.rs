@@ -204,6 +204,45 @@ fn receiver_that_was_dropped_while_it_waited_is_woken_when_it_waits_again() {
     }
 }
 
+#[test]
+fn receiver_is_woken_by_input_after_it_was_woken_for_nothing() {
+    for role in ROLES {
+        let (mut receiver, sender, script) = split(role, 1000);
+        let (woken, waker) = Wakes::new();
+        let mut receive = pin!(receiver.receive());
+        assert!(poll_with(receive.as_mut(), &waker).is_pending());
+        for fed in 1..=3 {
+            now(sender.feed("m")).unwrap();
+            assert_eq!(woken.count(), fed);
+            // It writes, and finds nothing to read.
+            assert!(poll_with(receive.as_mut(), &waker).is_pending());
+            assert_eq!(messages(&frames(role, &script.written())).len(), fed);
+        }
+        // Polled once more, though nobody woke it.
+        assert!(poll_with(receive.as_mut(), &waker).is_pending());
+        script.peer_sends(to(role, TEXT, b"m"));
+        assert_eq!(woken.count(), 4);
+        assert!(poll_with(receive, &waker).is_ready());
+    }
+}
+
+#[test]
+fn receiver_is_woken_in_the_task_that_polled_it_last() {
+    for role in ROLES {
+        let (mut receiver, sender, script) = split(role, 1000);
+        let (first, waker) = Wakes::new();
+        assert!(poll_with(pin!(receiver.receive()), &waker).is_pending());
+        let (second, waker) = Wakes::new();
+        assert!(poll_with(pin!(receiver.receive()), &waker).is_pending());
+        now(sender.feed("m")).unwrap();
+        assert_eq!((first.count(), second.count()), (0, 1));
+        let (third, waker) = Wakes::new();
+        assert!(poll_with(pin!(receiver.receive()), &waker).is_pending());
+        script.peer_sends(to(role, TEXT, b"m"));
+        assert_eq!((first.count(), second.count(), third.count()), (0, 1, 1));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn closing_sender_is_woken_when_the_receiver_is_dropped() {
     for role in ROLES {

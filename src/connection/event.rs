@@ -181,6 +181,7 @@ impl<'a> OutgoingMessage<'a> {
 
     /// With a large borrowed payload copied, so that it can be queued as it is.
     #[cfg(feature = "tokio")]
+    #[inline]
     pub(crate) fn without_large_borrow(self) -> Self {
         match self.payload {
             Payload::Borrowed(payload) if payload.len() > COPY_UP_TO => {

@@ -1,9 +1,9 @@
-//! What the halves of a split WebSocket share: three short locks and one waker that wakes all who wait.
+//! What the halves of a split WebSocket share: two short locks and one waker that wakes all who wait.
 //!
-//! No runtime's types are named here. The locks are taken in the order encode, receive, output, and are never held
-//! across an await.
+//! No runtime's types are named here. The locks are taken in the order receive, output, and are never held across an
+//! await.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,12 +11,10 @@ use std::task::{Wake, Waker};
 
 /// The state of a connection whose halves may be on different threads.
 #[derive(Debug)]
-pub(super) struct Shared<R, E, O: Output> {
+pub(super) struct Shared<R, O: Output> {
     /// The parse state and the input. Senders read ahead into it.
     receive: Mutex<R>,
-    /// What the frames of a message are. `None` while a sender compresses one: others wait without a lock.
-    encode: Mutex<Option<E>>,
-    /// Frames in order, and the transport.
+    /// Messages in order, their frames, and the transport.
     output: Mutex<O>,
     /// Whether received input may be parsed: kept beside the lock, for the receiver to look at per message.
     may_parse: AtomicBool,
@@ -27,6 +25,15 @@ pub(super) struct Shared<R, E, O: Output> {
 
 /// What the shared state has to know of the output side.
 pub(super) trait Output {
+    /// What makes frames of messages.
+    type Encoder;
+
+    /// Where the encoder is; `None` while a sender has [taken](Shared::take_encoder) it out.
+    fn encoder(&mut self) -> &mut Option<Self::Encoder>;
+
+    /// Whether received input may be parsed.
+    fn may_parse(&self) -> bool;
+
     fn observe(&self) -> Observed;
 }
 
@@ -41,56 +48,49 @@ pub(super) struct Observed {
     pub(super) standing: (u32, bool, bool),
 }
 
-impl<R, E, O: Output> Shared<R, E, O> {
-    pub(super) fn new(receive: R, encode: E, output: O) -> Self {
+impl<R, O: Output> Shared<R, O> {
+    pub(super) fn new(receive: R, output: O) -> Self {
         let waiters = Arc::new(Waiters::default());
-        let may_parse = output.observe().may_parse;
         Self {
             receive: Mutex::new(receive),
-            encode: Mutex::new(Some(encode)),
+            may_parse: AtomicBool::new(output.may_parse()),
             output: Mutex::new(output),
-            may_parse: AtomicBool::new(may_parse),
             receiver_gone: AtomicBool::new(false),
             waker: Waker::from(Arc::clone(&waiters)),
             waiters,
         }
     }
 
+    #[inline]
     pub(super) fn lock_receive(&self) -> MutexGuard<'_, R> {
         lock(&self.receive)
     }
 
-    /// The encoder; `None` while somebody has [taken](Self::take_encoder) it out. Park before the lock is let go of, and
-    /// its return wakes.
-    pub(super) fn lock_encode(&self) -> MutexGuard<'_, Option<E>> {
-        lock(&self.encode)
+    /// The output side, to append to it and for nothing else.
+    #[inline]
+    pub(super) fn lock_to_append(&self) -> AppendGuard<'_, O> {
+        AppendGuard { may_parse: &self.may_parse, guard: lock(&self.output) }
     }
 
-    /// Takes the encoder out, for work that takes too long for a lock.
-    pub(super) fn take_encoder(
-        &self,
-        mut encode: MutexGuard<'_, Option<E>>,
-    ) -> Option<TakenEncoder<'_, R, E, O>> {
-        let encoder = encode.take()?;
+    /// Takes the encoder out, for work that takes too long for a lock. Whoever finds it gone parks, and looks again:
+    /// its return wakes.
+    pub(super) fn take_encoder(&self, mut output: AppendGuard<'_, O>) -> Option<TakenEncoder<'_, R, O>> {
+        let encoder = output.encoder().take()?;
         Some(TakenEncoder { shared: self, encoder: Some(encoder) })
     }
 
     /// The output side, for one who has locked nothing else. When the guard is dropped, whoever waited for what has
     /// changed is woken.
-    pub(super) fn lock_output(&self) -> OutputGuard<'_, R, E, O> {
+    pub(super) fn lock_output(&self) -> OutputGuard<'_, R, O> {
         self.guard(Party::Passer, None)
     }
 
     /// The output side, for one who goes on until the transport waits: what it changes does not wake it.
-    pub(super) fn lock_output_by<'a>(
-        &'a self,
-        party: Party,
-        wakeups: &'a Wakeups,
-    ) -> OutputGuard<'a, R, E, O> {
+    pub(super) fn lock_output_by<'a>(&'a self, party: Party, wakeups: &'a Wakeups) -> OutputGuard<'a, R, O> {
         self.guard(party, Some(wakeups))
     }
 
-    fn guard<'a>(&'a self, party: Party, wakeups: Option<&'a Wakeups>) -> OutputGuard<'a, R, E, O> {
+    fn guard<'a>(&'a self, party: Party, wakeups: Option<&'a Wakeups>) -> OutputGuard<'a, R, O> {
         let guard = lock(&self.output);
         let before = guard.observe();
         OutputGuard { shared: self, party, wakeups, before, guard: Some(guard) }
@@ -116,8 +116,41 @@ impl<R, E, O: Output> Shared<R, E, O> {
         &self.waker
     }
 
+    #[inline]
     pub(super) fn waiters(&self) -> &Waiters {
         &self.waiters
+    }
+}
+
+/// The output side, locked to append to it, or to look. Nobody waits for that but the receiver, and whoever appends
+/// [wakes](Waiters::wake_receiver) it when nothing is locked. Above the high-water mark it stops parsing.
+pub(super) struct AppendGuard<'a, O: Output> {
+    may_parse: &'a AtomicBool,
+    guard: MutexGuard<'a, O>,
+}
+
+impl<O: Output> std::ops::Deref for AppendGuard<'_, O> {
+    type Target = O;
+
+    #[inline]
+    fn deref(&self) -> &O {
+        &self.guard
+    }
+}
+
+impl<O: Output> std::ops::DerefMut for AppendGuard<'_, O> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut O {
+        &mut self.guard
+    }
+}
+
+impl<O: Output> Drop for AppendGuard<'_, O> {
+    #[inline]
+    fn drop(&mut self) {
+        if !self.guard.may_parse() {
+            self.may_parse.store(false, Ordering::Release);
+        }
     }
 }
 
@@ -132,8 +165,8 @@ pub(super) enum Party {
 }
 
 /// The output side, locked.
-pub(super) struct OutputGuard<'a, R, E, O: Output> {
-    shared: &'a Shared<R, E, O>,
+pub(super) struct OutputGuard<'a, R, O: Output> {
+    shared: &'a Shared<R, O>,
     party: Party,
     /// Where wakers go that must not be called yet.
     wakeups: Option<&'a Wakeups>,
@@ -141,7 +174,7 @@ pub(super) struct OutputGuard<'a, R, E, O: Output> {
     guard: Option<MutexGuard<'a, O>>,
 }
 
-impl<R, E, O: Output> std::ops::Deref for OutputGuard<'_, R, E, O> {
+impl<R, O: Output> std::ops::Deref for OutputGuard<'_, R, O> {
     type Target = O;
 
     fn deref(&self) -> &O {
@@ -150,14 +183,14 @@ impl<R, E, O: Output> std::ops::Deref for OutputGuard<'_, R, E, O> {
     }
 }
 
-impl<R, E, O: Output> std::ops::DerefMut for OutputGuard<'_, R, E, O> {
+impl<R, O: Output> std::ops::DerefMut for OutputGuard<'_, R, O> {
     fn deref_mut(&mut self) -> &mut O {
         // INVARIANT: only `drop` empties it.
         self.guard.as_mut().expect("the guard is there until it is dropped")
     }
 }
 
-impl<R, E, O: Output> Drop for OutputGuard<'_, R, E, O> {
+impl<R, O: Output> Drop for OutputGuard<'_, R, O> {
     fn drop(&mut self) {
         let Some(guard) = self.guard.take() else { return };
         let (before, after) = (self.before, guard.observe());
@@ -178,21 +211,21 @@ impl<R, E, O: Output> Drop for OutputGuard<'_, R, E, O> {
 }
 
 /// The encoder, while nothing is locked. It goes back when this is dropped, for which nothing may be locked either.
-pub(super) struct TakenEncoder<'a, R, E, O: Output> {
-    shared: &'a Shared<R, E, O>,
-    encoder: Option<E>,
+pub(super) struct TakenEncoder<'a, R, O: Output> {
+    shared: &'a Shared<R, O>,
+    encoder: Option<O::Encoder>,
 }
 
-impl<R, E, O: Output> TakenEncoder<'_, R, E, O> {
-    pub(super) fn encoder(&mut self) -> &mut E {
+impl<R, O: Output> TakenEncoder<'_, R, O> {
+    pub(super) fn encoder(&mut self) -> &mut O::Encoder {
         // INVARIANT: only `drop` empties it.
         self.encoder.as_mut().expect("the encoder is there until it goes back")
     }
 }
 
-impl<R, E, O: Output> Drop for TakenEncoder<'_, R, E, O> {
+impl<R, O: Output> Drop for TakenEncoder<'_, R, O> {
     fn drop(&mut self) {
-        *self.shared.lock_encode() = self.encoder.take();
+        *self.shared.lock_to_append().encoder() = self.encoder.take();
         let wakeups = Wakeups::default();
         self.shared.waiters.take_senders(Party::Passer, &wakeups);
     }
@@ -201,21 +234,49 @@ impl<R, E, O: Output> Drop for TakenEncoder<'_, R, E, O> {
 /// Wakers to be called when nothing is locked any more: made before the guards, and so dropped after them.
 ///
 /// A waker is the executor's code. It may drop the task that it was to wake, and with it a half of this connection.
-#[derive(Debug, Default)]
-pub(super) struct Wakeups(RefCell<Vec<Waker>>);
+#[derive(Default)]
+pub(super) struct Wakeups {
+    /// Mostly there is one, for which nothing need be allocated.
+    first: Cell<Option<Waker>>,
+    more: RefCell<Vec<Waker>>,
+}
+
+impl Wakeups {
+    fn push(&self, waker: Waker) {
+        match self.first.take() {
+            None => self.first.set(Some(waker)),
+            first => {
+                self.first.set(first);
+                self.more.borrow_mut().push(waker);
+            }
+        }
+    }
+}
 
 impl Drop for Wakeups {
+    #[inline]
     fn drop(&mut self) {
-        if !self.0.get_mut().is_empty() {
-            self.0.take().into_iter().for_each(Waker::wake);
+        if let Some(first) = self.first.take() {
+            first.wake();
+            self.more.take().into_iter().for_each(Waker::wake);
         }
     }
 }
 
 /// Those who wait for the transport or for each other.
+///
+/// Whether anybody waits is kept beside the lock, for messages that nobody waits for. A waiter parks first, and then
+/// looks once more, under the lock of what it waits for (output, or receive), whether it has to wait. Who changes that
+/// does so under the same lock, and looks here afterwards. If the waiter's look came first, that lock makes its flag
+/// visible, so the flags need no order of their own; if it came later, it saw the change. The transport has no such
+/// lock: what it wakes is looked up under the one here.
 #[derive(Debug, Default)]
 pub(super) struct Waiters {
     waiting: Mutex<Waiting>,
+    /// Whether there is a receiver in `waiting`; stored while that is locked.
+    receiver_waits: AtomicBool,
+    /// Whether there are senders in `waiting`; stored while that is locked.
+    senders_wait: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -226,47 +287,77 @@ struct Waiting {
 }
 
 impl Waiters {
-    /// Parks the receiver, or takes its waker back.
-    ///
-    /// It must be parked before the transport is polled, so that no wake-up falls between; and it takes its waker back
-    /// when it goes on, or its own task's sends would wake it.
-    pub(super) fn park_receiver(&self, waker: Option<&Waker>) {
+    /// Parks the receiver. It must be parked before the transport is polled, so that no wake-up falls between.
+    pub(super) fn park_receiver(&self, waker: Waker) {
         let mut waiting = lock(&self.waiting);
-        let old = match (&waiting.receiver, waker) {
-            (Some(parked), Some(waker)) if parked.will_wake(waker) => None,
-            (_, waker) => mem::replace(&mut waiting.receiver, waker.cloned()),
-        };
-        // A waker may own its task, and with it a sender's place: dropped when nothing is locked.
+        let old = waiting.receiver.replace(waker);
+        self.receiver_waits.store(true, Ordering::Relaxed);
         drop(waiting);
         drop(old);
     }
 
-    pub(super) fn receiver_is_parked(&self) -> bool {
-        lock(&self.waiting).receiver.is_some()
+    /// Takes the receiver's waker back when it goes on, or its own task's sends would wake it. A waker may own its
+    /// task, and with it a sender's place: one of another task has to be dropped when nothing is locked.
+    #[inline]
+    pub(super) fn unpark_receiver(&self) -> Option<Waker> {
+        // Only the receiver parks itself, so that what it sees here cannot become true meanwhile.
+        if self.receiver_waits() { self.remove_receiver() } else { None }
     }
 
+    #[inline]
+    pub(super) fn receiver_waits(&self) -> bool {
+        self.receiver_waits.load(Ordering::Relaxed)
+    }
+
+    /// Wakes the receiver, if it waits. For one who has locked nothing, and has changed what it waits for.
+    #[inline]
     pub(super) fn wake_receiver(&self) {
-        self.take_receiver(Party::Passer, &Wakeups::default());
+        if self.receiver_waits()
+            && let Some(receiver) = self.remove_receiver()
+        {
+            receiver.wake();
+        }
     }
 
     /// Wakes the receiver, unless it is the party.
     pub(super) fn take_receiver(&self, party: Party, wakeups: &Wakeups) {
-        if party != Party::Receiver {
-            wakeups.0.borrow_mut().extend(lock(&self.waiting).receiver.take());
+        if party != Party::Receiver
+            && self.receiver_waits()
+            && let Some(receiver) = self.remove_receiver()
+        {
+            wakeups.push(receiver);
         }
     }
 
     /// Wakes the senders, but for the party.
     fn take_senders(&self, party: Party, wakeups: &Wakeups) {
+        if self.senders_wait.load(Ordering::Relaxed) {
+            self.remove_senders(&mut lock(&self.waiting), party, wakeups);
+        }
+    }
+
+    #[cold]
+    fn remove_receiver(&self) -> Option<Waker> {
         let mut waiting = lock(&self.waiting);
+        self.receiver_waits.store(false, Ordering::Relaxed);
+        waiting.receiver.take()
+    }
+
+    fn remove_senders(&self, waiting: &mut Waiting, party: Party, wakeups: &Wakeups) {
         let others = waiting.senders.extract_if(.., |(number, _)| Party::Sender(*number) != party);
-        wakeups.0.borrow_mut().extend(others.map(|(_, waker)| waker));
+        others.for_each(|(_, waker)| wakeups.push(waker));
+        self.senders_wait.store(!waiting.senders.is_empty(), Ordering::Relaxed);
     }
 
     fn wake_all(&self) {
         let wakeups = Wakeups::default();
-        self.take_receiver(Party::Passer, &wakeups);
-        self.take_senders(Party::Passer, &wakeups);
+        // Locked whatever the flags say: see above.
+        let mut waiting = lock(&self.waiting);
+        self.receiver_waits.store(false, Ordering::Relaxed);
+        if let Some(receiver) = waiting.receiver.take() {
+            wakeups.push(receiver);
+        }
+        self.remove_senders(&mut waiting, Party::Passer, &wakeups);
     }
 }
 
@@ -288,6 +379,7 @@ pub(super) struct SenderPlace<'a> {
 }
 
 impl<'a> SenderPlace<'a> {
+    #[inline]
     pub(super) fn new(waiters: &'a Waiters) -> Self {
         Self { waiters, number: 0 }
     }
@@ -309,6 +401,7 @@ impl<'a> SenderPlace<'a> {
             Some((_, parked)) => Some(mem::replace(parked, waker.clone())),
             None => {
                 waiting.senders.push((self.number, waker.clone()));
+                self.waiters.senders_wait.store(true, Ordering::Relaxed);
                 None
             }
         };
@@ -317,25 +410,34 @@ impl<'a> SenderPlace<'a> {
     }
 
     /// Takes the sender's waker back: what it does itself need not wake it.
+    #[inline]
     pub(super) fn unpark(&mut self) {
-        if self.number == 0 {
-            return;
+        // Most messages are queued before anybody parks.
+        if self.number != 0 {
+            self.remove();
         }
+    }
+
+    #[cold]
+    fn remove(&mut self) {
         let mut waiting = lock(&self.waiters.waiting);
         let parked = waiting.senders.iter().position(|(number, _)| *number == self.number);
         let old = parked.map(|index| waiting.senders.remove(index));
+        self.waiters.senders_wait.store(!waiting.senders.is_empty(), Ordering::Relaxed);
         drop(waiting);
         drop(old);
     }
 }
 
 impl Drop for SenderPlace<'_> {
+    #[inline]
     fn drop(&mut self) {
         self.unpark();
     }
 }
 
 /// A panic elsewhere in the program leaves the state as it was: every change under a lock is whole.
+#[inline]
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -21,21 +22,34 @@ use crate::connection::{CloseReport, Encoder, Message, Outbox};
 use crate::handshake::Negotiated;
 use crate::role::Role;
 
-pub(super) type State<S> = Shared<ReceiveSide, Encoder, OutputSide<S>>;
+pub(super) type State<S> = Shared<ReceiveSide, OutputSide<S>>;
 
-/// Frames in order and the transport they go to: behind one lock.
+/// Messages in order, their frames, and the transport they go to: behind one lock.
 #[derive(Debug)]
 pub(super) struct OutputSide<S> {
     role: Role,
+    /// `None` while a sender compresses a message: others wait without a lock.
+    pub(super) encoder: Option<Encoder>,
     pub(super) outbox: Outbox,
     pub(super) transport: Transport<S>,
 }
 
 impl<S> Output for OutputSide<S> {
+    type Encoder = Encoder;
+
+    fn encoder(&mut self) -> &mut Option<Encoder> {
+        &mut self.encoder
+    }
+
+    #[inline]
+    fn may_parse(&self) -> bool {
+        self.outbox.closing.parses_input() && !self.outbox.is_full()
+    }
+
     fn observe(&self) -> Observed {
         let closing = &self.outbox.closing;
         Observed {
-            may_parse: closing.parses_input() && !self.outbox.is_full(),
+            may_parse: self.may_parse(),
             written: (self.outbox.output.written(), self.transport.is_unflushed()),
             standing: (closing.standing(), self.outbox.write_failed(), self.transport.read_ended()),
         }
@@ -50,6 +64,8 @@ pub struct Receiver<S> {
     state: Arc<State<S>>,
     negotiated: Negotiated,
     failure_yielded: bool,
+    /// It was parked when it was polled last.
+    parked: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
@@ -59,9 +75,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// split only when messages are sent that do not answer one just received.
     pub fn split(self) -> (Receiver<S>, Sender<S>) {
         let Self { receive, encoder, outbox, transport, negotiated, failure_yielded } = self;
-        let output = OutputSide { role: outbox.role(), outbox, transport };
-        let state = Arc::new(Shared::new(receive, encoder, output));
-        (Receiver { state: Arc::clone(&state), negotiated, failure_yielded }, Sender { state })
+        let output = OutputSide { role: outbox.role(), encoder: Some(encoder), outbox, transport };
+        let state = Arc::new(Shared::new(receive, output));
+        let receiver = Receiver { state: Arc::clone(&state), negotiated, failure_yielded, parked: false };
+        (receiver, Sender { state })
     }
 }
 
@@ -87,9 +104,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Receiver<S> {
     /// As [`receive`](Self::receive).
     pub fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
         let mut budget = ready!(coop::poll_proceed(cx));
+        let waiters = self.state.waiters();
+        let still_parked = waiters.unpark_receiver();
+        // Woken, it most likely finds input: then it need not have been parked. If not, it looks again when it is.
+        let mut parks = !mem::take(&mut self.parked) || still_parked.is_some();
+        drop(still_parked);
         let wakeups = Wakeups::default();
+        let mut waker = None;
         let mut receive = self.state.lock_receive();
-        self.state.waiters().park_receiver(None);
         loop {
             if self.state.may_parse() {
                 match receive.next() {
@@ -111,12 +133,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Receiver<S> {
                     Err(error) => self.state.lock_output_by(Party::Receiver, &wakeups).outbox.fail(error),
                 }
             }
-            self.state.waiters().park_receiver(Some(cx.waker()));
+            if parks {
+                waiters.park_receiver(waker.take().unwrap_or_else(|| cx.waker().clone()));
+            }
             let mut output = self.state.lock_output_by(Party::Receiver, &wakeups);
             match output.poll(self.state.waker(), &mut receive) {
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending if parks => {
+                    self.parked = true;
+                    return Poll::Pending;
+                }
+                Poll::Pending => parks = true,
                 Poll::Ready(progress) => {
-                    self.state.waiters().park_receiver(None);
+                    if mem::replace(&mut parks, true) {
+                        waker = waiters.unpark_receiver();
+                    }
                     if let Progress::Ended = progress {
                         return Poll::Ready(output.end());
                     }
@@ -200,7 +230,7 @@ impl<S> OutputSide<S> {
 
     /// Parses what has come, for a connection that nobody receives from.
     pub(super) fn throw_away(&mut self, receive: &mut ReceiveSide) {
-        while self.outbox.closing.parses_input() && !self.outbox.is_full() {
+        while self.may_parse() {
             match receive.next() {
                 Ok(Some(kind)) => {
                     receive.react(&mut self.outbox);
