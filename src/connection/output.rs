@@ -7,6 +7,7 @@ use core::{fmt, mem};
 use bytes::{Buf, Bytes};
 
 use crate::config::COPY_UP_TO;
+use crate::copy::copy;
 use crate::frame::{DataOpcode, FrameHeader, MAX_HEADER_LEN, MaskingKey, short_header};
 
 /// Frames on their way to the transport, in the order in which they were appended.
@@ -98,7 +99,7 @@ impl Output {
         let to_payload = &mut room[head_len..head_len + len];
         match key {
             Some(key) => key.mask_copy(to_payload, payload),
-            None => to_payload.copy_from_slice(payload),
+            None => copy(to_payload, payload),
         }
         self.end += head_len + len;
         self.appended += (head_len + len) as u64;
@@ -116,7 +117,7 @@ impl Output {
         to_head.copy_from_slice(head);
         match header.masking_key() {
             Some(key) => key.mask_copy(to_payload, payload),
-            None => to_payload.copy_from_slice(payload),
+            None => copy(to_payload, payload),
         }
         self.end += len;
         self.appended += len as u64;
