@@ -176,6 +176,13 @@ impl Output {
         self.shared_len += len;
     }
 
+    /// The queued octets when they are one slice, as they mostly are.
+    #[cfg(feature = "tokio")]
+    #[inline]
+    pub(crate) fn only_slice(&self) -> Option<&[u8]> {
+        self.shared.is_empty().then(|| &self.buffer[self.start..self.end])
+    }
+
     /// The queued octets as slices, in order: as many as `slices` holds. Returns how many it filled.
     ///
     /// A masked payload ends them early; ask again after [`advance`](Self::advance).

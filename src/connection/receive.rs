@@ -337,6 +337,13 @@ impl ReceivePath {
         }
     }
 
+    /// Whether an empty input would change nothing.
+    #[cfg(feature = "tokio")]
+    #[inline]
+    pub(crate) fn rests(&self) -> bool {
+        matches!(self.frame, Frame::Between)
+    }
+
     /// How many octets of the frame that is being received are missing.
     pub(crate) fn missing(&self) -> usize {
         match self.frame {

@@ -59,7 +59,12 @@ impl ReceiveSide {
         located.message_kind()
     }
 
+    #[inline(never)]
     fn next_anything(&mut self) -> Result<Option<EventKind>, ProtocolError> {
+        if self.input.is_empty() && self.path.rests() {
+            self.parsed = Parsed::Dry;
+            return Ok(None);
+        }
         let received = self.path.receive(self.input.unconsumed())?;
         self.input.consume(received.consumed);
         if received.event.is_none() {

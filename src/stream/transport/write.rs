@@ -51,6 +51,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
 
 /// Writes once.
 fn poll_write_some<S: AsyncWrite>(
+    mut io: Pin<&mut S>,
+    cx: &mut Context<'_>,
+    outbox: &mut Outbox,
+) -> Poll<io::Result<usize>> {
+    if let Some(only) = outbox.output.only_slice() {
+        let given = only.len();
+        let written = io.as_mut().poll_write(cx, only);
+        if written.is_pending() && !io.is_write_vectored() {
+            outbox.output.offer(given);
+        }
+        return written;
+    }
+    poll_write_slices(io, cx, outbox)
+}
+
+#[inline(never)]
+fn poll_write_slices<S: AsyncWrite>(
     io: Pin<&mut S>,
     cx: &mut Context<'_>,
     outbox: &mut Outbox,
@@ -59,9 +76,6 @@ fn poll_write_some<S: AsyncWrite>(
     let filled = outbox.output.slices(&mut slices);
     let slices = &slices[..filled];
     if io.is_write_vectored() {
-        if let [one] = slices {
-            return io.poll_write(cx, one);
-        }
         let mut vectored = [IoSlice::new(&[]); MAX_SLICES];
         for (to, octets) in vectored.iter_mut().zip(slices) {
             *to = IoSlice::new(octets);
