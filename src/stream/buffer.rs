@@ -93,7 +93,9 @@ impl Input {
                 give(buffer);
                 return &mut [];
             }
-            buffer[..len].copy_from_slice(&self.buffer[self.start..self.end]);
+            if len > 0 {
+                buffer[..len].copy_from_slice(&self.buffer[self.start..self.end]);
+            }
             self.buffer = buffer;
             self.start = 0;
             self.end = len;
@@ -139,8 +141,11 @@ impl Input {
     /// Gives the pooled buffer back; what is unconsumed moves to one of exactly its size.
     pub(super) fn park(&mut self) {
         let len = self.end - self.start;
+        if len == 0 {
+            return self.clear();
+        }
         // What was parked before and is still half of it stays: else a copy for every message received between.
-        if len > 0 && self.buffer.len() < BUFFER_LEN && len >= self.buffer.len() / 2 {
+        if self.buffer.len() < BUFFER_LEN && len >= self.buffer.len() / 2 {
             return;
         }
         let rest = self.unconsumed().to_vec();

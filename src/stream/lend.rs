@@ -144,12 +144,8 @@ impl<'a> Outgoing<'a> {
     /// Nothing has been queued: see [`SendError`].
     #[inline]
     pub fn feed<'m>(&mut self, message: impl Into<OutgoingMessage<'m>>) -> Result<(), SendError> {
-        let message = message.into();
-        if self.encoder.send_usual(&message, self.outbox) {
-            return Ok(());
-        }
         transport::prepare_output(self.outbox);
-        self.encoder.send(message, self.outbox)
+        self.encoder.send(message.into(), self.outbox)
     }
 
     /// Queues a Ping with up to 125 octets of payload.

@@ -496,9 +496,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
 
     #[inline]
     fn queue(&mut self, message: OutgoingMessage<'_>) -> Result<(), SendError> {
-        if self.encoder.send_usual(&message, &mut self.outbox) {
-            return Ok(());
-        }
         transport::prepare_output(&mut self.outbox);
         self.encoder.send(message, &mut self.outbox)
     }

@@ -43,6 +43,10 @@ impl ReceiveSide {
     /// Goes on to the next event in the input, if there is a whole one.
     #[inline]
     pub(super) fn next(&mut self) -> Result<Option<EventKind>, ProtocolError> {
+        if self.input.is_empty() && self.path.rests() {
+            self.parsed = Parsed::Dry;
+            return Ok(None);
+        }
         match self.next_usual() {
             Some(kind) => Ok(Some(kind.into())),
             None => self.next_anything(),
@@ -61,10 +65,6 @@ impl ReceiveSide {
 
     #[inline(never)]
     fn next_anything(&mut self) -> Result<Option<EventKind>, ProtocolError> {
-        if self.input.is_empty() && self.path.rests() {
-            self.parsed = Parsed::Dry;
-            return Ok(None);
-        }
         let received = self.path.receive(self.input.unconsumed())?;
         self.input.consume(received.consumed);
         if received.event.is_none() {

@@ -26,6 +26,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
     }
 
     fn try_poll_write(&mut self, cx: &mut Context<'_>, outbox: &mut Outbox) -> Poll<io::Result<()>> {
+        if outbox.output.needs_buffer() && outbox.output.is_empty() && !self.unflushed {
+            return Poll::Ready(Ok(()));
+        }
         let Some(io) = &mut self.io else { return Poll::Ready(Ok(())) };
         let mut taken = Poll::Ready(());
         while !outbox.output.is_empty() {

@@ -16,7 +16,7 @@ pub(super) fn lending<S: Any>(stream: S) -> impl Future<Output = Ended> {
     let mut socket = socket(stream);
     async move {
         while let Some((message, mut outgoing)) = socket.receive_ref().await? {
-            outgoing.feed(&message)?;
+            outgoing.feed(message)?;
         }
         Ok(())
     }
@@ -30,7 +30,7 @@ pub(super) fn taking<S: Any>(stream: S) -> impl Future<Output = Ended> {
             if message.payload().len() > 16 << 10 {
                 outgoing.feed(message.into_message())?;
             } else {
-                outgoing.feed(&message)?;
+                outgoing.feed(message)?;
             }
         }
         Ok(())
