@@ -117,7 +117,7 @@ impl ReceivePath {
     #[inline(always)]
     pub(crate) fn usual(&mut self, input: &mut [u8]) -> Option<Located> {
         match self.frame {
-            Frame::Between => whole_message(&self.expect, input),
+            Frame::Between => locate(self.expect.usual_message(input)?, input),
             _ => None,
         }
     }
@@ -152,7 +152,8 @@ impl ReceivePath {
 
     fn step(&mut self, input: &mut [u8]) -> Result<Received, ProtocolError> {
         if let Frame::Between | Frame::Header = self.frame
-            && let Some(located) = whole_message(&self.expect, input)
+            && let Some(message) = self.expect.whole_message(input)
+            && let Some(located) = locate(message, input)
         {
             return Ok(Received { consumed: located.end, event: Some(located) });
         }
@@ -523,10 +524,10 @@ impl Ahead {
     }
 }
 
-/// The message at the front of the input if it lies there whole, in one frame and without a fault; it stays there.
+/// A message that lies whole at the front of the input, unless its text is not UTF-8; it stays there.
 #[inline(always)]
-fn whole_message(expect: &Expect, input: &mut [u8]) -> Option<Located> {
-    let WholeMessage { opcode, masking_key, start, end } = expect.whole_message(input)?;
+fn locate(message: WholeMessage, input: &mut [u8]) -> Option<Located> {
+    let WholeMessage { opcode, masking_key, start, end } = message;
     let payload = &mut input[start..end];
     if let Some(key) = masking_key {
         key.mask(payload);

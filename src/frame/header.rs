@@ -242,9 +242,40 @@ impl Default for Expect {
 }
 
 impl Expect {
-    /// The message at the beginning of `bytes` when it is the usual one: in one frame, without reserved bits, and all of
-    /// it there. Anything else, and anything wrong, is left to [`FrameHeader::decode`].
+    /// The message at the beginning of `bytes` when it is the usual one: in one frame, without reserved bits, below 64 KiB,
+    /// and all of it there, in at least eight octets, so that one load has the header. No message may be open. Anything
+    /// else, and anything wrong, is left to those below.
     #[inline(always)]
+    pub(crate) fn usual_message(&self, bytes: &[u8]) -> Option<WholeMessage> {
+        let head = u64::from_le_bytes(*bytes.first_chunk()?);
+        let (first, second) = (head as u8, (head >> 8) as u8);
+        if (first != FIN_AND_TEXT && first != FIN_AND_BINARY) || (second >= MASK) != self.masked {
+            return None;
+        }
+        let (payload_len, mut start) = match second & !MASK {
+            short @ 0..=125 => (usize::from(short), 2),
+            // RFC 6455 §5.2: the minimal number of octets.
+            126 => match usize::from(((head >> 16) as u16).swap_bytes()) {
+                0..=125 => return None,
+                medium => (medium, 4),
+            },
+            _ => return None,
+        };
+        let mut masking_key = None;
+        if self.masked {
+            masking_key = Some(MaskingKey::new(((head >> (8 * start)) as u32).to_le_bytes()));
+            start += 4;
+        }
+        let end = start + payload_len;
+        if payload_len > self.max_frame_len.min(self.max_message_len) || end > bytes.len() {
+            return None;
+        }
+        let opcode = if first == FIN_AND_TEXT { DataOpcode::Text } else { DataOpcode::Binary };
+        Some(WholeMessage { opcode, masking_key, start, end })
+    }
+
+    /// The message at the beginning of `bytes` when it is in one frame, without reserved bits, and all of it there. Anything
+    /// else, and anything wrong, is left to [`FrameHeader::decode`].
     pub(crate) fn whole_message(&self, bytes: &[u8]) -> Option<WholeMessage> {
         let &[first, second, ..] = bytes else { return None };
         let opcode = match first {
