@@ -121,7 +121,7 @@ impl Encoder {
     }
 
     /// Queues a whole message, or nothing.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn send(
         &mut self,
         message: OutgoingMessage<'_>,
@@ -135,7 +135,7 @@ impl Encoder {
 
     /// Queues the usual message: one that is copied into the buffer as it is, in one frame. Does nothing if there is
     /// anything else to it, and leaves it to [`send`](Self::send).
-    #[inline]
+    #[inline(always)]
     pub(crate) fn send_usual(&self, message: &OutgoingMessage<'_>, outbox: &mut Outbox) -> bool {
         #[cfg(feature = "deflate")]
         let compresses = self.compressor.is_some();

@@ -54,7 +54,7 @@ impl ReceiveSide {
     }
 
     /// Goes on to the next event if it is the usual one: see [`ReceivePath::usual`].
-    #[inline]
+    #[inline(always)]
     pub(super) fn next_usual(&mut self) -> Option<MessageKind> {
         let located = self.path.usual(self.input.unconsumed())?;
         self.input.consume(located.end);
