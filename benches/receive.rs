@@ -114,7 +114,7 @@ fn over_transport(group: &mut BenchmarkGroup<'_, WallTime>, burst: &Burst) {
         bencher.iter(|| {
             let lent = now(socket.receive_ref()).expect("a correct peer");
             let (message, mut outgoing) = lent.expect("an open connection");
-            outgoing.feed(&message).expect("there is room");
+            outgoing.feed(message).expect("there is room");
         });
     });
 

@@ -23,7 +23,7 @@ fn serve(tcp: TcpStream) -> Result<(), Box<dyn Error>> {
     let mut socket = sansocket::blocking::accept(tcp)?;
     // The replies to all messages that came with one read leave with one write.
     while let Some((message, mut outgoing)) = socket.receive_ref()? {
-        outgoing.feed(&message)?;
+        outgoing.feed(message)?;
     }
     Ok(())
 }

@@ -190,7 +190,7 @@ async fn converse(socket: &mut WebSocket<TcpStream>, service: Service) -> Result
 /// What is fed leaves before the next wait for input, so a burst of messages is answered in one write.
 async fn echo(socket: &mut WebSocket<TcpStream>) -> Result<(), stream::Error> {
     while let Some((message, mut outgoing)) = socket.receive_ref().await? {
-        outgoing.feed(&message)?;
+        outgoing.feed(message)?;
     }
     Ok(())
 }

@@ -73,7 +73,7 @@ async fn echo(upgrade: OnUpgrade, negotiated: Negotiated) -> Result<(), AnyError
     let (tcp, unread) = (parts.io.into_inner(), parts.read_buf);
     let mut socket = WebSocket::negotiated(tcp, Role::Server, negotiated, &Config::default(), unread);
     while let Some((message, mut outgoing)) = socket.receive_ref().await? {
-        outgoing.feed(&message)?;
+        outgoing.feed(message)?;
     }
     Ok(())
 }

@@ -226,7 +226,7 @@ impl<S: Transport> WebSocket<S> {
     /// #     socket: &mut sansocket::blocking::WebSocket<S>,
     /// # ) -> Result<(), sansocket::blocking::Error> {
     /// while let Some((message, mut outgoing)) = socket.receive_ref()? {
-    ///     outgoing.feed(&message)?;
+    ///     outgoing.feed(message)?;
     /// }
     /// # Ok(())
     /// # }

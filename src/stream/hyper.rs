@@ -25,7 +25,7 @@
 //!             tokio::spawn(async move {
 //!                 let mut socket = upgrade.complete(&Config::default()).await?;
 //!                 while let Some((message, mut outgoing)) = socket.receive_ref().await? {
-//!                     outgoing.feed(&message)?;
+//!                     outgoing.feed(message)?;
 //!                 }
 //!                 Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
 //!             });

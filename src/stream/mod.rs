@@ -266,7 +266,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// #     socket: &mut sansocket::stream::WebSocket<S>,
     /// # ) -> Result<(), sansocket::stream::Error> {
     /// while let Some((message, mut outgoing)) = socket.receive_ref().await? {
-    ///     outgoing.feed(&message)?;
+    ///     outgoing.feed(message)?;
     /// }
     /// # Ok(())
     /// # }

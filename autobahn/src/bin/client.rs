@@ -77,7 +77,7 @@ async fn connect(url: &str) -> Result<WebSocket<ClientTransport>, AnyError> {
 async fn echo(url: &str) -> Result<(), AnyError> {
     let mut socket = connect(url).await?;
     while let Some((message, mut outgoing)) = socket.receive_ref().await? {
-        outgoing.feed(&message)?;
+        outgoing.feed(message)?;
     }
     Ok(())
 }

@@ -68,7 +68,7 @@ async fn echo(tcp: TcpStream) -> Result<(), Failure> {
     let acceptor = Acceptor::default().options(options);
     let mut socket = acceptor.accept(tcp).await.map_err(Failure::Accept)?;
     while let Some((message, mut outgoing)) = socket.receive_ref().await.map_err(Failure::Connection)? {
-        outgoing.feed(&message).map_err(|error| Failure::Connection(error.into()))?;
+        outgoing.feed(message).map_err(|error| Failure::Connection(error.into()))?;
     }
     Ok(())
 }

@@ -100,7 +100,7 @@ fn lending_echo(len: usize) -> Workload {
         for _ in 0..frames {
             let lent = now(socket.receive_ref()).expect("a correct peer");
             let (message, mut outgoing) = lent.expect("an open connection");
-            outgoing.feed(&message).expect("there is room");
+            outgoing.feed(message).expect("there is room");
         }
     })
 }
@@ -176,7 +176,7 @@ type Task = Pin<Box<dyn Future<Output = Result<(), Error>>>>;
 
 async fn echo_lending(mut socket: WebSocket<Memory>) -> Result<(), Error> {
     while let Some((message, mut outgoing)) = socket.receive_ref().await? {
-        outgoing.feed(&message)?;
+        outgoing.feed(message)?;
     }
     Ok(())
 }

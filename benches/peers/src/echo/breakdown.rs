@@ -222,7 +222,7 @@ fn echo(burst: &[u8]) -> Task {
     let mut socket = socket(burst);
     Box::pin(async move {
         while let Some((message, mut outgoing)) = socket.receive_ref().await? {
-            outgoing.feed(&message)?;
+            outgoing.feed(message)?;
         }
         Ok(())
     })

@@ -89,7 +89,7 @@ impl Server {
             Self::Ideal => {
                 "written by hand for this echo alone: one buffer for the thread, one write per read"
             }
-            Self::SansocketLending => "`receive_ref`, `outgoing.feed(&message)`",
+            Self::SansocketLending => "`receive_ref`, `outgoing.feed(message)`",
             Self::SansocketTaking => "the same, with payloads above 16 KiB taken: `message.into_message()`",
             Self::SansocketOwned => "`receive`, `feed`",
             Self::SansocketStream => "`Stream` and `Sink`, flushed when nothing is ready",
