@@ -28,10 +28,15 @@ impl Kind {
 /// The payloads are ASCII, and stay it when they are masked: no octet of a key is above 0x7f. So the same octets can be
 /// received again and again, unmasked in place each time.
 pub(crate) fn burst(kind: Kind, len: usize) -> Burst {
+    first_of_burst(kind, len, usize::MAX)
+}
+
+/// The first so many of the same frames: the whole burst if there are no more.
+pub(crate) fn first_of_burst(kind: Kind, len: usize, most: usize) -> Burst {
     let mut octets = Vec::new();
     let mut frames = 0;
     let mut key = 0x37fa_213d_u32;
-    loop {
+    while frames < most {
         key = key.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let masking_key = (key & 0x7f7f_7f7f).to_be_bytes();
         let before = octets.len();
@@ -39,10 +44,11 @@ pub(crate) fn burst(kind: Kind, len: usize) -> Burst {
         octets.extend(payload(len).iter().zip(masking_key.iter().cycle()).map(|(octet, key)| octet ^ key));
         if octets.len() > READ_LEN {
             octets.truncate(before);
-            return Burst { octets, frames };
+            break;
         }
         frames += 1;
     }
+    Burst { octets, frames }
 }
 
 /// ASCII text.

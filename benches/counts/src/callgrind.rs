@@ -54,11 +54,13 @@ fn join(lines: &str, dumped: &str) -> Result<Values, String> {
     let mut values = Values::default();
     for line in lines.lines() {
         let instructions = totals.next().flatten().ok_or("callgrind has not counted every workload")?;
-        let [name, len, frames, allocations, octets] = line.split(' ').collect::<Vec<_>>()[..] else {
+        let [name, len, frames, allocations, octets, rounds, reads, writes] =
+            line.split(' ').collect::<Vec<_>>()[..]
+        else {
             return Err(format!("under valgrind: {line}"));
         };
         let number = |text: &str| text.parse::<f64>().map_err(|_| format!("{text} in {line}: no number"));
-        let frames = number(frames)?;
+        let (frames, rounds) = (number(frames)?, number(rounds)?);
         values.insert(
             name,
             number(len)? as u64,
@@ -66,6 +68,8 @@ fn join(lines: &str, dumped: &str) -> Result<Values, String> {
                 instructions: number(instructions)? / frames,
                 allocations: number(allocations)? / frames,
                 octets: number(octets)? / frames,
+                reads: number(reads)? / rounds,
+                writes: number(writes)? / rounds,
             },
         );
     }

@@ -1,4 +1,4 @@
-//! Instructions and allocations per message, counted and compared with what they were: what noise cannot touch.
+//! Instructions, allocations and calls on the transport, counted and compared with what they were: what noise cannot touch.
 //!
 //! `cargo run --release -p counts`, and with `-- --bless` to take over what is counted. Needs valgrind.
 //!
@@ -30,6 +30,12 @@ static ALLOCATOR: allocations::Counting = allocations::Counting;
 fn main() -> ExitCode {
     let argument = std::env::args().nth(1);
     let result = match argument.as_deref() {
+        _ if cfg!(debug_assertions) => {
+            Err("only what is optimised is counted: `cargo run --release -p counts`".into())
+        }
+        _ if cfg!(target_feature = "avx2") => {
+            Err("built for a CPU with AVX2: what would be counted is another path".into())
+        }
         Some(measure::ARGUMENT) => measure::run(),
         Some("--bless") => bless(),
         None => compare(),
@@ -70,7 +76,7 @@ fn compare() -> Result<(), String> {
     }
     println!("{changes}");
     Err(format!(
-        "more than {} % off. If that is meant, run `cargo run --release -p counts -- --bless`, commit \
+        "more than {} % off, or another number of allocations or calls. If that is meant, run `cargo run --release -p counts -- --bless`, commit \
          benches/counts/values/{name} and docs/performance.md, and say in the commit why",
         values::TOLERANCE_PERCENT
     ))

@@ -1,12 +1,14 @@
 //! What runs under valgrind: every workload at every size, warmed up and then counted.
 
-use crate::allocations::allocated_by;
+use crate::allocations::{Allocated, allocated_by};
+use crate::memory::calls;
 use crate::workloads::{self, Workload};
 
 /// Makes this program run the workloads instead of counting them.
 pub(crate) const ARGUMENT: &str = "--measure";
 
-/// A line for each workload and size, in the order in which they are counted: name, length, frames, allocations and octets.
+/// A line for each workload and size, in the order in which they are counted: name, length, frames, allocations and octets;
+/// and how many rounds there were, reads and writes.
 pub(crate) fn run() -> Result<(), String> {
     #[cfg(target_arch = "x86_64")]
     if !std::arch::is_x86_feature_detected!("avx2") {
@@ -17,9 +19,13 @@ pub(crate) fn run() -> Result<(), String> {
             let mut workload = prepare(len);
             // These rounds make and fill what the counted ones find.
             counted_frames(&mut workload);
+            let before = calls();
             let allocated = allocated_by(|| counted_frames(&mut workload));
             let frames = workload.frames * ROUNDS;
-            println!("{name} {len} {frames} {} {}", allocated.times, allocated.octets);
+            let after = calls();
+            let (reads, writes) = (after.reads - before.reads, after.writes - before.writes);
+            let Allocated { times, octets } = allocated;
+            println!("{name} {len} {frames} {times} {octets} {ROUNDS} {reads} {writes}");
         }
     }
     Ok(())

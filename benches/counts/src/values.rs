@@ -17,12 +17,15 @@ pub(crate) struct Cell {
     pub(crate) allocations: f64,
     /// In all allocations.
     pub(crate) octets: f64,
+    /// Calls on the transport: not for one message but for all of a round, which one read brings if they fit.
+    pub(crate) reads: f64,
+    pub(crate) writes: f64,
 }
 
 /// What is no longer as it was: a table.
 pub(crate) struct Changes(String);
 
-/// How far a value may be from what it was.
+/// How far instructions may be from what they were; nothing else may.
 pub(crate) const TOLERANCE_PERCENT: u32 = 5;
 
 /// The name of the file with this compiler's values.
@@ -57,7 +60,7 @@ impl Values {
         let mut values = Self::default();
         for line in text.lines().filter(|line| !line.starts_with('#')) {
             let wrong = || format!("{}: {line}", path.display());
-            let [name, len, instructions, allocations, octets] =
+            let [name, len, instructions, allocations, octets, reads, writes] =
                 line.split_ascii_whitespace().collect::<Vec<_>>()[..]
             else {
                 return Err(wrong());
@@ -67,6 +70,8 @@ impl Values {
                 instructions: number(instructions)?,
                 allocations: number(allocations)?,
                 octets: number(octets)?,
+                reads: number(reads)?,
+                writes: number(writes)?,
             };
             values.insert(name, len.parse().map_err(|_| wrong())?, cell);
         }
@@ -87,15 +92,18 @@ impl Values {
         let names: BTreeSet<&str> = self.0.keys().map(|(name, _)| name.as_str()).collect();
         let mut table = String::from("| instructions per message |");
         table.extend(lens.iter().map(|len| format!(" {len} B |")));
-        table.push_str(" allocations |\n|---|");
+        table.push_str(" allocations | reads + writes of a round |\n|---|");
         table.extend(lens.iter().map(|_| "---:|"));
-        table.push_str("---:|\n");
+        table.push_str("---:|---:|\n");
         for name in names {
             let cells = || lens.iter().filter_map(|len| self.0.get(&(name.into(), *len)));
             table.push_str(&format!("| `{name}` |"));
             table.extend(cells().map(|cell| format!(" {:.0} |", cell.instructions)));
             let allocations = cells().map(|cell| cell.allocations).fold(0.0, f64::max);
-            table.push_str(&format!(" {allocations:.2} |\n"));
+            let mut calls: Vec<_> =
+                cells().map(|cell| format!("{:.0} + {:.0}", cell.reads, cell.writes)).collect();
+            calls.dedup();
+            table.push_str(&format!(" {allocations:.2} | {} |\n", calls.join(", ")));
         }
         table
     }
@@ -119,10 +127,9 @@ impl Values {
         for key in self.0.keys().chain(counted.0.keys().filter(|key| !self.0.contains_key(*key))) {
             match (self.0.get(key), counted.0.get(key)) {
                 (Some(before), Some(after)) => {
-                    for ((what, before, slack), (_, after, _)) in
+                    for ((what, before, allowed), (_, after, _)) in
                         before.parts().into_iter().zip(after.parts())
                     {
-                        let allowed = (before * f64::from(TOLERANCE_PERCENT) / 100.0).max(slack);
                         if (after - before).abs() > allowed {
                             row(key, what, Some(before), Some(after));
                         }
@@ -143,12 +150,18 @@ impl Values {
 }
 
 impl Cell {
-    /// Each with what it is, and how much more or less of it is nothing.
-    fn parts(&self) -> [(&'static str, f64, f64); 3] {
+    /// Each with what it is, and how much more or less of it is let pass: a tolerance, or what rounding does.
+    fn parts(&self) -> [(&'static str, f64, f64); 5] {
         [
-            (INSTRUCTIONS, self.instructions, 1.0),
+            (
+                INSTRUCTIONS,
+                self.instructions,
+                (self.instructions * f64::from(TOLERANCE_PERCENT) / 100.0).max(1.0),
+            ),
             ("allocations", self.allocations, 0.01),
             ("octets", self.octets, 1.0),
+            ("reads", self.reads, 0.01),
+            ("writes", self.writes, 0.01),
         ]
     }
 }
@@ -171,11 +184,12 @@ impl fmt::Display for Values {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "# per message: workload, octets of payload, {INSTRUCTIONS}, allocations, octets in them"
+            "# per message: workload, octets of payload, {INSTRUCTIONS}, allocations, octets in them; per round: reads, writes"
         )?;
         for ((name, len), cell) in &self.0 {
-            let Cell { instructions, allocations, octets } = cell;
-            writeln!(f, "{name:<18} {len:>6} {instructions:>10.1} {allocations:>6.2} {octets:>9.1}")?;
+            let Cell { instructions, allocations, octets, reads, writes } = cell;
+            write!(f, "{name:<18} {len:>6} {instructions:>10.1} {allocations:>6.2} {octets:>9.1}")?;
+            writeln!(f, " {reads:>6.2} {writes:>6.2}")?;
         }
         Ok(())
     }
@@ -190,7 +204,8 @@ mod tests {
     fn values(cells: &[(&str, f64, f64)]) -> Values {
         let mut values = Values::default();
         for &(name, instructions, allocations) in cells {
-            values.insert(name, 16, Cell { instructions, allocations, octets: 0.0 });
+            let cell = Cell { instructions, allocations, octets: 0.0, reads: 1.0, writes: 1.0 };
+            values.insert(name, 16, cell);
         }
         values
     }
@@ -208,9 +223,20 @@ mod tests {
     }
 
     #[test]
-    fn an_allocation_where_there_was_none_is_a_change() {
-        let changes = values(&[("lending", 100.0, 0.0)]).changes(&values(&[("lending", 100.0, 0.02)]));
-        assert!(!changes.is_empty());
+    fn an_allocation_now_and_then_is_a_change() {
+        for before in [0.0, 1.0] {
+            let [expected, counted] =
+                [before, before + 0.02].map(|allocations| values(&[("lending", 100.0, allocations)]));
+            assert!(!expected.changes(&counted).is_empty());
+        }
+    }
+
+    #[test]
+    fn a_write_more_is_a_change() {
+        let expected = values(&[("lending", 100.0, 0.0)]);
+        let mut counted = values(&[("lending", 100.0, 0.0)]);
+        counted.0.values_mut().for_each(|cell| cell.writes += 1.0);
+        assert!(expected.changes(&counted).to_string().contains("writes"));
     }
 
     #[test]

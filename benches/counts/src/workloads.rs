@@ -1,13 +1,18 @@
 //! The work that is counted: one message after the other, in memory, by each face of the crate and by hand.
 
+use std::future::poll_fn;
 use std::hint::black_box;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use futures_util::{SinkExt, StreamExt};
 
 use sansocket::Config;
 use sansocket::connection::{Connection, Event, KeySource};
-use sansocket::stream::WebSocket;
+use sansocket::stream::{Error, WebSocket};
 
 use crate::by_hand;
-use crate::memory::{Memory, now};
+use crate::memory::{Memory, now, wake};
 use crate::wire::{self, Burst, Kind, burst};
 
 /// One round of work, to be done again and again.
@@ -29,6 +34,10 @@ pub(crate) const ALL: &[(&str, Prepare)] = &[
         core_send(Connection::client(&Config::default(), KeySource::operating_system()), len)
     }),
     ("core-send-server", |len| core_send(Connection::server(&Config::default()), len)),
+    ("burst-lending", |len| burst_echo(len, |socket| Box::pin(echo_lending(socket)))),
+    ("burst-owned", |len| burst_echo(len, |socket| Box::pin(echo_owned(socket)))),
+    ("burst-split", |len| burst_echo(len, |socket| Box::pin(echo_split(socket)))),
+    ("burst-stream", |len| burst_echo(len, |socket| Box::pin(echo_stream(socket)))),
     ("lending-echo", lending_echo),
     ("lending-receive", lending_receive),
     ("owned-receive", owned_receive),
@@ -152,6 +161,58 @@ fn stream_feed(len: usize) -> Workload {
     })
 }
 
+/// A task that is woken once for every burst, finds nothing behind it, and gives back what it was lent: as under a runtime.
+fn burst_echo(len: usize, echo: impl FnOnce(WebSocket<Memory>) -> Task) -> Workload {
+    let Burst { octets, frames } = wire::first_of_burst(Kind::Binary, len, BURST);
+    let mut task = echo(WebSocket::server(Memory::pausing(octets), &Config::default(), Vec::new()));
+    Workload::new(frames, move || {
+        wake();
+        let polled = task.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(polled.is_pending(), "the connection goes on");
+    })
+}
+
+type Task = Pin<Box<dyn Future<Output = Result<(), Error>>>>;
+
+async fn echo_lending(mut socket: WebSocket<Memory>) -> Result<(), Error> {
+    while let Some((message, mut outgoing)) = socket.receive_ref().await? {
+        outgoing.feed(&message)?;
+    }
+    Ok(())
+}
+
+async fn echo_owned(mut socket: WebSocket<Memory>) -> Result<(), Error> {
+    while let Some(message) = socket.receive().await? {
+        socket.feed(message).await?;
+    }
+    Ok(())
+}
+
+async fn echo_split(socket: WebSocket<Memory>) -> Result<(), Error> {
+    let (mut receiver, sender) = socket.split();
+    while let Some(message) = receiver.receive().await? {
+        sender.feed(message).await?;
+    }
+    Ok(())
+}
+
+/// Flushed when nothing is ready.
+async fn echo_stream(mut socket: WebSocket<Memory>) -> Result<(), Error> {
+    loop {
+        let received = poll_fn(|cx| {
+            let received = socket.poll_next_unpin(cx);
+            if received.is_pending() && socket.poll_flush_unpin(cx)?.is_pending() {
+                return Poll::Pending;
+            }
+            received.map(Option::transpose)
+        });
+        match received.await? {
+            Some(message) => socket.feed(message).await?,
+            None => return Ok(()),
+        }
+    }
+}
+
 impl Workload {
     fn new(frames: usize, round: impl FnMut() + 'static) -> Self {
         Self { frames, round: Box::new(round) }
@@ -165,3 +226,6 @@ fn server(len: usize) -> (WebSocket<Memory>, usize) {
 
 /// How many messages a round sends: as many as one fetch of randomness has masking-keys for.
 const SENT: usize = 256;
+
+/// How many messages wake a task together, unless one read has no room for them.
+const BURST: usize = 32;

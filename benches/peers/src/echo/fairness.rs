@@ -4,12 +4,12 @@ use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use crate::frames::{Frames, Payload, Verify};
 use crate::histogram::Histogram;
 use crate::load;
 use crate::measure::Plan;
 use crate::process::{Process, Start};
 use crate::servers::Server;
+use peers::frames::{Frames, Payload, Verify};
 
 /// What was seen, in microseconds.
 #[derive(Clone, Copy)]

@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-use crate::cells::Cell;
 use crate::measure::{Plan, Speeds};
 use crate::report::ratio;
 use crate::servers::Server;
+use peers::cells::Cell;
 
 /// The most that the server's processor may take for a message, as a multiple of raw-shared; in the order of the cells. Text has
 /// no goal of its own.

@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 
-use crate::frames::{Frames, Verify};
 use crate::histogram::Histogram;
 use crate::serve::{REQUEST, RESPONSE};
+use peers::frames::{Frames, Verify};
 
 /// Connections to one server, with nothing in flight.
 pub(crate) struct Load {

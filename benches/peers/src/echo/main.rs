@@ -4,10 +4,9 @@
 //! again by itself, each of the servers.
 
 mod allocations;
-mod cells;
+mod breakdown;
 mod chart;
 mod fairness;
-mod frames;
 mod goals;
 mod histogram;
 mod load;
@@ -26,11 +25,12 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::cells::Cell;
-use crate::frames::Verify;
 use crate::measure::Plan;
 use crate::process::Start;
 use crate::servers::Server;
+use peers::cells::Cell;
+use peers::cpus;
+use peers::frames::Verify;
 
 #[global_allocator]
 static ALLOCATOR: allocations::Counting = allocations::Counting;
@@ -58,13 +58,23 @@ fn run(arguments: &[&str]) -> Result<(), Box<dyn Error>> {
     let options = options(arguments)?;
     let plan = &options.plan;
     serve::raise_file_limit();
-    process::pin_load()?;
+    cpus::pin_counterpart()?;
     if options.is_scale {
         let text = report::scale(plan, &scale::scale(plan)?, &options.note);
         return publish(&options, "SCALE.md", &text);
     }
+    if options.is_breakdown {
+        let cells = breakdown::CELLS.into_iter().filter_map(Cell::named).collect();
+        let plan = Plan { servers: breakdown::SERVERS.to_vec(), cells, ..options.plan };
+        print!("{}", breakdown::breakdown(&plan)?);
+        return Ok(());
+    }
     if options.is_fairness {
         print!("{}", report::fairness(plan, &fairness::fairness(plan)?));
+        return Ok(());
+    }
+    if options.is_memory {
+        print!("{}", report::held(plan, &memory::held(plan)?));
         return Ok(());
     }
     let speeds = measure::speeds(plan)?;
@@ -98,11 +108,15 @@ struct Options {
     is_speed: bool,
     /// Nothing but fairness.
     is_fairness: bool,
+    /// Where the time of a message goes, instead of all else.
+    is_breakdown: bool,
+    /// Nothing but memory.
+    is_memory: bool,
     /// What readers should know of the machine.
     note: String,
 }
 
-const USAGE: &str = "usage: echo [--quick] [--speed] [--fairness] [--verify] [--scale] [--rounds N] [--milliseconds N] \
+const USAGE: &str = "usage: echo [--quick] [--speed] [--fairness] [--memory] [--breakdown] [--verify] [--scale] [--rounds N] [--milliseconds N] \
     [--servers NAME,…] [--cells 16x1,125x32t,…] [--note TEXT]";
 
 fn options(arguments: &[&str]) -> Result<Options, Box<dyn Error>> {
@@ -120,6 +134,8 @@ fn options(arguments: &[&str]) -> Result<Options, Box<dyn Error>> {
         is_scale: false,
         is_speed: false,
         is_fairness: false,
+        is_breakdown: false,
+        is_memory: false,
         note: String::new(),
     };
     let plan = &mut options.plan;
@@ -133,6 +149,8 @@ fn options(arguments: &[&str]) -> Result<Options, Box<dyn Error>> {
             }
             "--speed" => options.is_speed = true,
             "--fairness" => options.is_fairness = true,
+            "--breakdown" => options.is_breakdown = true,
+            "--memory" => options.is_memory = true,
             "--verify" => plan.verify = Verify::Contents,
             "--scale" => options.is_scale = true,
             "--rounds" => plan.rounds = value()?.parse()?,

@@ -3,11 +3,11 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use crate::cells::Cell;
-use crate::frames::{Frames, Verify};
 use crate::load::{Load, Until};
 use crate::process::{Process, Start};
 use crate::servers::Server;
+use peers::cells::Cell;
+use peers::frames::{Frames, Verify};
 
 /// What is measured, and for how long.
 pub(crate) struct Plan {
@@ -118,16 +118,4 @@ fn work_for(process: &mut Process, server: Server, cell: Cell, plan: &Plan) -> i
         writes: per_message(before.calls.writes, after.calls.writes),
         allocations: per_message(before.allocations, after.allocations),
     })
-}
-
-/// The median, and half of what lies between the quartiles in per cent of it.
-pub(crate) fn median_and_spread(values: impl Iterator<Item = f64>) -> (f64, f64) {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    let at = |quarter: usize| values[(values.len() - 1) * quarter / 4];
-    let median = match values.len() % 2 {
-        0 => (values[values.len() / 2 - 1] + values[values.len() / 2]) / 2.0,
-        _ => values[values.len() / 2],
-    };
-    (median, (at(3) - at(1)) / 2.0 / median * 100.0)
 }

@@ -5,8 +5,6 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use rustix::thread::{CpuSet, sched_setaffinity};
-
 use crate::servers::Server;
 use crate::transport::Calls;
 
@@ -25,11 +23,6 @@ impl Start {
     pub(crate) const COUNTING: Self = Self { count: true, ..Self::PINNED };
 }
 
-/// Where the server runs, if it is pinned …
-const SERVER_CPU: usize = 0;
-/// … and the load generator.
-const LOAD_CPU: usize = 1;
-
 /// A server that runs. It ends when this is dropped.
 pub(crate) struct Process {
     child: Child,
@@ -45,6 +38,8 @@ pub(crate) struct Used {
     pub(crate) time: Duration,
     pub(crate) allocations: u64,
     pub(crate) calls: Calls,
+    /// Octets of the future of one connection.
+    pub(crate) future_len: u64,
 }
 
 impl Process {
@@ -74,11 +69,11 @@ impl Process {
         self.questions.as_mut().ok_or(io::ErrorKind::BrokenPipe)?.write_all(b"\n")?;
         let answer = self.answer()?;
         let numbers: Vec<u64> = answer.split(' ').filter_map(|number| number.parse().ok()).collect();
-        let [nanoseconds, allocations, reads, waits, writes] = numbers[..] else {
+        let [nanoseconds, allocations, reads, waits, writes, future_len] = numbers[..] else {
             return Err(io::Error::new(io::ErrorKind::InvalidData, answer));
         };
         let time = Duration::from_nanos(nanoseconds);
-        Ok(Used { time, allocations, calls: Calls { reads, waits, writes } })
+        Ok(Used { time, allocations, calls: Calls { reads, waits, writes }, future_len })
     }
 
     fn answer(&mut self) -> io::Result<String> {
@@ -104,25 +99,4 @@ impl Drop for Process {
         self.questions = None;
         let _ = self.child.wait();
     }
-}
-
-/// Keeps the calling thread, and those that it starts, on the CPU of the server.
-pub(crate) fn pin_server() -> io::Result<()> {
-    pin(&[SERVER_CPU])
-}
-
-/// Keeps the calling thread on the CPU of the load generator.
-pub(crate) fn pin_load() -> io::Result<()> {
-    pin(&[LOAD_CPU])
-}
-
-/// Lets the calling thread run on both.
-pub(crate) fn unpin() -> io::Result<()> {
-    pin(&[SERVER_CPU, LOAD_CPU])
-}
-
-fn pin(to: &[usize]) -> io::Result<()> {
-    let mut cpus = CpuSet::new();
-    to.iter().for_each(|&cpu| cpus.set(cpu));
-    Ok(sched_setaffinity(None, &cpus)?)
 }

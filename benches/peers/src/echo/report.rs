@@ -1,23 +1,23 @@
 //! The figures as Markdown.
 
-use std::fmt::{Display, Write};
-use std::fs;
-use std::process::Command;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::fmt::Write;
 
-use crate::cells::Cell;
 use crate::fairness::Fairness;
 use crate::goals::{goal, verdict};
-use crate::measure::{Plan, Speed, Speeds, Work, median_and_spread};
+use crate::measure::{Plan, Speed, Speeds, Work};
+use crate::memory::Held;
 use crate::scale::{CONNECTIONS, Scale};
 use crate::servers::Server;
+use peers::cells::Cell;
+use peers::markdown::{head, line, version};
+use peers::statistics::median_and_spread;
 
 /// Everything.
 pub(crate) fn all(
     plan: &Plan,
     speeds: &Speeds,
     work: &[Vec<Work>],
-    held: &[[f64; 3]],
+    held: &[Held],
     seen: &[Fairness],
     note: &str,
 ) -> String {
@@ -32,7 +32,7 @@ pub(crate) fn all(
     text.push_str("![The first table, as dots](results.svg)\n\n");
     text.push_str(&speed(plan, speeds));
     text.push_str(&work_tables(plan, work));
-    text.push_str(&held_table(plan, held));
+    text.push_str(&self::held(plan, held));
     text.push_str(&fairness(plan, seen));
     text.push_str(&settings_table(plan));
     text
@@ -127,15 +127,18 @@ has drained the socket.
 
 ";
 
-fn held_table(plan: &Plan, held: &[[f64; 3]]) -> String {
+/// The table of what idle connections hold.
+pub(crate) fn held(plan: &Plan, held: &[Held]) -> String {
     let mut text = format!(
         "## Octets held by an idle connection\n\nAnonymous resident memory of the server, for each of {} connections after \
          one echo of 16 B, then one of 16 KiB, then one of 1 MiB: the difference to a process with fewer connections, task \
-         and socket included.\n\n| server | 16 B | 16 KiB | 1 MiB |\n|---|---|---|---|\n",
+         and socket included. The future is what the task consists of besides what the runtime adds.\n\n\
+         | server | of that the future | 16 B | 16 KiB | 1 MiB |\n|---|---|---|---|---|\n",
         plan.held_by
     );
-    for (server, held) in plan.servers.iter().zip(held) {
-        line(&mut text, server.name(), held.iter().map(|octets| format!("{octets:.0}")));
+    for (server, Held { future_len, resident }) in plan.servers.iter().zip(held) {
+        let cells = resident.iter().map(|octets| format!("{octets:.0}"));
+        line(&mut text, server.name(), [future_len.to_string()].into_iter().chain(cells));
     }
     text.push('\n');
     text
@@ -201,61 +204,4 @@ fn table(plan: &Plan, cell: impl Fn(usize, usize) -> String) -> String {
         line(&mut text, server.name(), (0..plan.cells.len()).map(|column| cell(row, column)));
     }
     text
-}
-
-fn line(text: &mut String, name: &str, cells: impl IntoIterator<Item = impl Display>) {
-    let _ = write!(text, "| {name} |");
-    for cell in cells {
-        let _ = write!(text, " {cell} |");
-    }
-    text.push('\n');
-}
-
-/// When, where and how.
-fn head(note: &str) -> String {
-    let rustc = Command::new("rustc").arg("--version").output().ok();
-    let rustc = rustc.map_or_else(String::new, |output| String::from_utf8_lossy(&output.stdout).into_owned());
-    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    // What follows the number names whoever built it.
-    let kernel = kernel.split('-').next().unwrap_or_default();
-    let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
-    let tokio = version("tokio").unwrap_or_default();
-    let count = cpus.lines().filter(|line| line.starts_with("processor")).count();
-    format!(
-        "{} · {} · {count} CPUs · Linux {} · {} · tokio {tokio} · no `target-cpu`, SIMD as each crate finds it when it runs\n\n\
-         How it is measured and what is noise: [README](README.md). {note}\n",
-        date(),
-        model.unwrap_or("unknown CPU"),
-        kernel.trim(),
-        rustc.split(" (").next().unwrap_or_default(),
-    )
-}
-
-/// The version of a dependency, as it is locked.
-fn version(name: &str) -> Option<&'static str> {
-    // Rows with a crate's name and more are ways to use it.
-    let name =
-        ["sansocket", "tokio-tungstenite"].into_iter().find(|own| name.starts_with(own)).unwrap_or(name);
-    let package =
-        LOCK.split("[[package]]").find(|package| package.contains(&format!("name = \"{name}\"\n")))?;
-    package.lines().find_map(|line| line.strip_prefix("version = \"")?.strip_suffix('"'))
-}
-
-const LOCK: &str = include_str!("../../Cargo.lock");
-
-/// Today, by the proleptic Gregorian calendar.
-fn date() -> String {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    // Years begin in March here, so that a leap day is the last of its year; 719,468 days lie between that calendar's
-    // first day and 1970.
-    let days = seconds / 86_400 + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year_of_era = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    format!("{year}-{month:02}-{day:02}")
 }

@@ -4,12 +4,13 @@ use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::cells::Cell;
-use crate::frames::{Frames, Payload, Verify};
 use crate::load::{Load, Until};
 use crate::measure::Plan;
-use crate::process::{self, Process, Start};
+use crate::process::{Process, Start};
 use crate::servers::Server;
+use peers::cells::Cell;
+use peers::cpus;
+use peers::frames::{Frames, Payload, Verify};
 
 /// What was seen of one server.
 pub(crate) struct Scale {
@@ -55,9 +56,9 @@ fn scale_of(server: Server, plan: &Plan) -> io::Result<Scale> {
     let all = load.run(&frames, 1, 0..CONNECTIONS, Until::Time(Instant::now() + plan.time * 2))?;
     let cost = (process.used()?.time - before).as_secs_f64() * 1e6 / all.messages as f64;
     drop((load, process));
-    process::unpin()?;
+    cpus::unpin()?;
     let (one_thread, two_threads) = (throughput(server, 1, plan)?, throughput(server, 2, plan)?);
-    process::pin_load()?;
+    cpus::pin_counterpart()?;
     let (p50, p99) = (one.latency.quantile(0.5), one.latency.quantile(0.99));
     Ok(Scale { held, p50, p99, cost, one_thread, two_threads })
 }

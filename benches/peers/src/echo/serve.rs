@@ -11,9 +11,10 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::allocations;
-use crate::process::{self, Start};
-use crate::servers::Server;
+use crate::process::Start;
+use crate::servers::{self, Server};
 use crate::transport::{self, Counted};
+use peers::cpus;
 
 /// Serves until stdin ends.
 ///
@@ -23,7 +24,7 @@ pub(crate) fn serve(server: Server, start: Start) -> io::Result<()> {
     let Start { threads, count, is_pinned } = start;
     raise_file_limit();
     // It has inherited what holds for the load generator.
-    if is_pinned { process::pin_server() } else { process::unpin() }?;
+    if is_pinned { cpus::pin_measured() } else { cpus::unpin() }?;
     // As its documentation recommends: it takes a while, once.
     sockudo_ws::init_clock();
     thread::spawn(answer_questions);
@@ -34,15 +35,12 @@ pub(crate) fn serve(server: Server, start: Start) -> io::Result<()> {
             allocations::count();
         }
         loop {
-            let (stream, _) = listener.accept().await?;
+            let (mut stream, _) = listener.accept().await?;
             stream.set_nodelay(true)?;
-            tokio::spawn(async move {
-                if count {
-                    converse(server, Counted(stream)).await;
-                } else {
-                    converse(server, stream).await;
-                }
-            });
+            // One handshake after the other, so that the task of a connection begins behind it and never holds any of it.
+            if accept(&mut stream).await.is_ok() {
+                if count { server.spawn(Counted(stream)) } else { server.spawn(stream) }
+            }
         }
     })
 }
@@ -61,13 +59,6 @@ fn listen() -> io::Result<TcpListener> {
     let socket = TcpSocket::new_v4()?;
     socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
     socket.listen(4096)
-}
-
-/// The connection ends when the load generator drops its end, which some crates call an error.
-async fn converse<S: transport::Any>(server: Server, mut stream: S) {
-    if accept(&mut stream).await.is_ok() {
-        let _ = server.echo(stream).await;
-    }
 }
 
 /// The same handshake for all: what it costs is not the question here. Every crate takes a transport on which it has
@@ -97,13 +88,20 @@ pub(crate) const RESPONSE: &str = "HTTP/1.1 101 Switching Protocols\r\n\
     Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
 /// A line with what was used so far for each line read: processor time of the whole process in nanoseconds,
-/// allocations, reads, reads that had to wait, writes.
+/// allocations, reads, reads that had to wait, writes, and the size of a connection's future.
 fn answer_questions() {
     for _ in io::stdin().lock().lines() {
         let time = clock_gettime(ClockId::ProcessCPUTime);
         let nanoseconds = time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64;
         let calls = transport::calls();
-        println!("{nanoseconds} {} {} {} {}", allocations::counted(), calls.reads, calls.waits, calls.writes);
+        println!(
+            "{nanoseconds} {} {} {} {} {}",
+            allocations::counted(),
+            calls.reads,
+            calls.waits,
+            calls.writes,
+            servers::future_len()
+        );
         let _ = io::stdout().flush();
     }
     std::process::exit(0);

@@ -9,19 +9,17 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use wtx::stream::{StreamReader, StreamWriter};
 
+use crate::servers;
+
 /// All that any of the crates asks for.
 pub(crate) trait Any: AsyncRead + AsyncWrite + Unpin + Send + 'static {
-    /// wtx has traits of its own.
-    type ForWtx: wtx::stream::Stream + Send + 'static;
-
-    fn for_wtx(self) -> Self::ForWtx;
+    /// wtx has traits of its own, whose futures are known to be `Send` only where the type of the stream is known.
+    fn spawn_wtx(self);
 }
 
 impl Any for TcpStream {
-    type ForWtx = Self;
-
-    fn for_wtx(self) -> Self {
-        self
+    fn spawn_wtx(self) {
+        servers::spawn(servers::wtx(self));
     }
 }
 
@@ -88,10 +86,8 @@ impl AsyncWrite for Counted {
 }
 
 impl Any for Counted {
-    type ForWtx = CountedForWtx;
-
-    fn for_wtx(self) -> CountedForWtx {
-        CountedForWtx(self)
+    fn spawn_wtx(self) {
+        servers::spawn(servers::wtx(CountedForWtx(self)));
     }
 }
 

@@ -10,36 +10,44 @@ use std::mem::take;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use peers::frame_header::{Header, REPLY_HEADER_LEN};
 
 use super::Ended;
 
-pub(super) async fn echo(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Ended {
+pub(super) fn echo(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> impl Future<Output = Ended> {
     // An incomplete frame that the next read begins with.
     let mut tail = Vec::new();
-    loop {
-        match poll_fn(|cx| poll_small(&mut stream, cx, &mut tail)).await? {
-            Step::End => return Ok(()),
-            Step::Write(rest) => stream.write_all(&rest).await?,
-            Step::Large { rest, large } => {
-                stream.write_all(&rest).await?;
-                drop(rest);
-                echo_large(&mut stream, large).await?;
+    // Boxed: a connection that waits for a message has a pointer of it.
+    let mut unfinished: Option<Box<Unfinished>> = None;
+    poll_fn(move |cx| {
+        loop {
+            if let Some(reply) = &mut unfinished {
+                ready!(reply.poll(&mut stream, cx))?;
+                unfinished = None;
+            }
+            match ready!(poll_small(&mut stream, cx, &mut tail))? {
+                Step::End => return Poll::Ready(Ok(())),
+                Step::Wait(reply) => unfinished = Some(reply),
             }
         }
-    }
+    })
 }
 
-/// What poll_small cannot do at once.
+/// What [`poll_small`] cannot do at once.
 enum Step {
     End,
-    /// Output that the transport did not take.
-    Write(Vec<u8>),
-    /// A large frame has begun, behind output that may not have been taken.
-    Large {
-        rest: Vec<u8>,
-        large: Large,
-    },
+    Wait(Box<Unfinished>),
+}
+
+/// Output that the transport did not take, or a large frame that is not there as a whole.
+struct Unfinished {
+    output: Vec<u8>,
+    written: usize,
+    /// What comes behind that output.
+    large: Option<Large>,
+    is_large: bool,
 }
 
 /// A large frame, with what is there of its payload.
@@ -52,7 +60,9 @@ struct Large {
 struct Buffers {
     input: Vec<u8>,
     output: Vec<u8>,
-    /// For large replies, used again.
+    /// How many large frames have begun and are not answered yet.
+    began: usize,
+    /// For their replies, used again as long as there is any such frame.
     spare: Vec<Vec<u8>>,
 }
 
@@ -60,6 +70,7 @@ thread_local! {
     static BUFFERS: RefCell<Buffers> = RefCell::new(Buffers {
         input: vec![0; INPUT_LEN],
         output: Vec::with_capacity(INPUT_LEN),
+        began: 0,
         spare: Vec::new(),
     });
 }
@@ -69,16 +80,13 @@ const INPUT_LEN: usize = 256 << 10;
 /// Frames from here on are read into a place of their own, if they are not there already.
 const LARGE: usize = 16 << 10;
 
-/// The longest header of a reply.
-const REPLY_HEADER_LEN: usize = 10;
-
 /// Echoes what is read as a whole, until something has to wait.
 fn poll_small(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     cx: &mut Context<'_>,
     tail: &mut Vec<u8>,
 ) -> Poll<io::Result<Step>> {
-    BUFFERS.with_borrow_mut(|Buffers { input, output, spare }| {
+    BUFFERS.with_borrow_mut(|Buffers { input, output, began, spare }| {
         loop {
             let start = tail.len();
             let mut read = ReadBuf::new(&mut input[start..]);
@@ -102,6 +110,7 @@ fn poll_small(
                         left = &mut input[missing..start + read];
                         break;
                     }
+                    *began += 1;
                     let mut reply = spare.pop().unwrap_or_default();
                     reply.resize(REPLY_HEADER_LEN + header.payload_len, 0);
                     reply[REPLY_HEADER_LEN..][..payload.len()].copy_from_slice(payload);
@@ -127,120 +136,81 @@ fn poll_small(
             }
             if let Some((mut large, there)) = large {
                 large.header.there = there;
-                return Poll::Ready(Ok(Step::Large { rest: unwritten.to_vec(), large }));
+                let output = unwritten.to_vec();
+                let reply = Unfinished { output, written: 0, large: Some(large), is_large: true };
+                return Poll::Ready(Ok(Step::Wait(Box::new(reply))));
             }
             if !unwritten.is_empty() {
-                return Poll::Ready(Ok(Step::Write(unwritten.to_vec())));
+                let reply =
+                    Unfinished { output: unwritten.to_vec(), written: 0, large: None, is_large: false };
+                return Poll::Ready(Ok(Step::Wait(Box::new(reply))));
             }
         }
     })
 }
 
-/// Reads exactly what is missing, unmasked as it arrives, and sends it back with one write.
-async fn echo_large(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), large: Large) -> Ended {
-    let Large { header, mut reply } = large;
-    let mut there = header.there;
-    while there < header.payload_len {
-        let missing = &mut reply[REPLY_HEADER_LEN + there..];
-        let read = stream.read(missing).await?;
-        if read == 0 {
-            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+impl Unfinished {
+    /// Writes what is left; then reads exactly what is missing of the large frame, and sends it back with one write.
+    fn poll(
+        &mut self,
+        stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            while self.written < self.output.len() {
+                self.written += ready!(Pin::new(&mut *stream).poll_write(cx, &self.output[self.written..]))?;
+            }
+            let Some(large) = &mut self.large else { return Poll::Ready(Ok(())) };
+            ready!(large.poll_read(stream, cx))?;
+            self.written = large.finish();
+            self.output = take(&mut large.reply);
+            self.large = None;
         }
-        header.unmask(&mut missing[..read], there);
-        there += read;
     }
-    header.check(&reply[REPLY_HEADER_LEN..])?;
-    let (reply_header, len) = header.reply();
-    let start = REPLY_HEADER_LEN - len;
-    reply[start..REPLY_HEADER_LEN].copy_from_slice(&reply_header[..len]);
-    stream.write_all(&reply[start..]).await?;
-    BUFFERS.with_borrow_mut(|buffers| {
-        if buffers.spare.len() < SPARE {
-            buffers.spare.push(reply);
-        }
-    });
-    Ok(())
 }
 
-/// How many buffers for large replies are kept by a thread.
-const SPARE: usize = 4;
-
-struct Header {
-    first: u8,
-    /// Of the header itself, masking-key and all.
-    len: usize,
-    payload_len: usize,
-    masking_key: [u8; 4],
-    /// How much of the payload has been read.
-    there: usize,
+/// Nothing is kept when no large frame is on its way any more: what a thread keeps, all its idle connections hold.
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if self.is_large {
+            BUFFERS.with_borrow_mut(|Buffers { began, spare, .. }| {
+                *began -= 1;
+                match began {
+                    0 => spare.clear(),
+                    _ => spare.push(take(&mut self.output)),
+                }
+            });
+        }
+    }
 }
 
-impl Header {
-    /// `None` as long as it is not all there.
-    fn parse(octets: &[u8]) -> io::Result<Option<Self>> {
-        let [first, second, rest @ ..] = octets else { return Ok(None) };
-        if !matches!(first, 0x81 | 0x82) || second & 0x80 == 0 {
-            return Err(io::ErrorKind::InvalidData.into());
+impl Large {
+    /// The rest of the payload, unmasked as it arrives.
+    fn poll_read(
+        &mut self,
+        stream: &mut (impl AsyncRead + Unpin),
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        let Self { header, reply } = self;
+        while header.there < header.payload_len {
+            let missing = &mut reply[REPLY_HEADER_LEN + header.there..];
+            let mut read = ReadBuf::new(missing);
+            ready!(Pin::new(&mut *stream).poll_read(cx, &mut read))?;
+            let read = read.filled().len();
+            if read == 0 {
+                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+            }
+            header.unmask(&mut missing[..read], header.there);
+            header.there += read;
         }
-        let (len, payload_len) = match second & 0x7f {
-            126 => match rest.first_chunk() {
-                Some(len) => (8, usize::from(u16::from_be_bytes(*len))),
-                None => return Ok(None),
-            },
-            127 => match rest.first_chunk() {
-                Some(len) => (14, u64::from_be_bytes(*len) as usize),
-                None => return Ok(None),
-            },
-            len => (6, usize::from(len)),
-        };
-        let Some(Some(&masking_key)) = octets.get(..len).map(|header| header.last_chunk()) else {
-            return Ok(None);
-        };
-        Ok(Some(Self { first: *first, len, payload_len, masking_key, there: 0 }))
+        Poll::Ready(header.check(&reply[REPLY_HEADER_LEN..]))
     }
 
-    fn unmask(&self, payload: &mut [u8], offset: usize) {
-        let mut key = self.masking_key;
-        key.rotate_left(offset % 4);
-        let word = u64::from(u32::from_ne_bytes(key)) * 0x1_0000_0001;
-        let mut chunks = payload.chunks_exact_mut(8);
-        for chunk in &mut chunks {
-            if let Some(octets) = chunk.first_chunk_mut() {
-                *octets = (u64::from_ne_bytes(*octets) ^ word).to_ne_bytes();
-            }
-        }
-        for (octet, key) in chunks.into_remainder().iter_mut().zip(key.iter().cycle()) {
-            *octet ^= key;
-        }
-    }
-
-    /// Text has to be UTF-8.
-    fn check(&self, payload: &[u8]) -> io::Result<()> {
-        match self.first {
-            0x81 => simdutf8::basic::from_utf8(payload).map(drop).map_err(io::Error::other),
-            _ => Ok(()),
-        }
-    }
-
-    fn reply(&self) -> ([u8; REPLY_HEADER_LEN], usize) {
-        let mut header = [0; REPLY_HEADER_LEN];
-        header[0] = self.first;
-        let len = match self.payload_len {
-            len @ 0..=125 => {
-                header[1] = len as u8;
-                2
-            }
-            len @ 126..=0xffff => {
-                header[1] = 126;
-                header[2..4].copy_from_slice(&(len as u16).to_be_bytes());
-                4
-            }
-            len => {
-                header[1] = 127;
-                header[2..].copy_from_slice(&(len as u64).to_be_bytes());
-                10
-            }
-        };
-        (header, len)
+    /// Puts the reply's header before the payload, and says where it begins.
+    fn finish(&mut self) -> usize {
+        let (header, len) = self.header.reply();
+        let start = REPLY_HEADER_LEN - len;
+        self.reply[start..REPLY_HEADER_LEN].copy_from_slice(&header[..len]);
+        start
     }
 }

@@ -5,11 +5,12 @@ mod peers;
 mod raw;
 mod sansocket;
 
-use std::error::Error;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+pub(crate) use self::peers::wtx;
+use ::peers::streams::Ended;
 
 use crate::transport::Any;
-
-type Ended = Result<(), Box<dyn Error + Send + Sync>>;
 
 /// One row of the tables.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -131,27 +132,40 @@ impl Server {
         !self.is_ours() && !self.is_raw() && self != Self::Ideal
     }
 
-    /// Sends every message back until the connection ends.
-    pub(crate) async fn echo<S: Any>(self, stream: S) -> Ended {
-        // Each boxed: a task is as large as the largest of all, and no crate shall pay for another's size.
+    /// A task that sends every message back until the connection ends, which some crates call an error.
+    pub(crate) fn spawn<S: Any>(self, stream: S) {
+        // Each a task of its own type: what it holds is what this server's future holds, and nothing of the others.
         match self {
-            Self::RawShared => Box::pin(raw::shared(stream)).await,
-            Self::Raw => Box::pin(raw::own(stream)).await,
-            Self::Ideal => Box::pin(ideal::echo(stream)).await,
-            Self::SansocketLending => Box::pin(sansocket::lending(stream)).await,
-            Self::SansocketTaking => Box::pin(sansocket::taking(stream)).await,
-            Self::SansocketOwned => Box::pin(sansocket::owned(stream)).await,
-            Self::SansocketStream => Box::pin(sansocket::stream(stream)).await,
-            Self::SansocketSplit => Box::pin(sansocket::split(stream)).await,
-            Self::SockudoWs => Box::pin(peers::sockudo_ws(stream)).await,
-            Self::TokioWebsockets => Box::pin(peers::tokio_websockets(stream)).await,
-            Self::Yawc => Box::pin(peers::yawc(stream)).await,
-            Self::TokioTungstenite => Box::pin(peers::tokio_tungstenite(stream, 128 << 10)).await,
-            Self::TokioTungsteniteSmall => Box::pin(peers::tokio_tungstenite(stream, 16 << 10)).await,
-            Self::Fastwebsockets => Box::pin(peers::fastwebsockets(stream)).await,
-            Self::WebSocket => Box::pin(peers::web_socket(stream)).await,
-            Self::Wtx => Box::pin(peers::wtx(stream)).await,
-            Self::Soketto => Box::pin(peers::soketto(stream)).await,
+            Self::RawShared => spawn(raw::shared(stream)),
+            Self::Raw => spawn(raw::own(stream)),
+            Self::Ideal => spawn(ideal::echo(stream)),
+            Self::SansocketLending => spawn(sansocket::lending(stream)),
+            Self::SansocketTaking => spawn(sansocket::taking(stream)),
+            Self::SansocketOwned => spawn(sansocket::owned(stream)),
+            Self::SansocketStream => spawn(sansocket::stream(stream)),
+            Self::SansocketSplit => spawn(sansocket::split(stream)),
+            Self::SockudoWs => spawn(peers::sockudo_ws(stream)),
+            Self::TokioWebsockets => spawn(peers::tokio_websockets(stream)),
+            Self::Yawc => spawn(peers::yawc(stream)),
+            Self::TokioTungstenite => spawn(peers::tokio_tungstenite(stream, 128 << 10)),
+            Self::TokioTungsteniteSmall => spawn(peers::tokio_tungstenite(stream, 16 << 10)),
+            Self::Fastwebsockets => spawn(peers::fastwebsockets(stream)),
+            Self::WebSocket => spawn(peers::web_socket(stream)),
+            Self::Wtx => stream.spawn_wtx(),
+            Self::Soketto => spawn(peers::soketto(stream)),
         }
     }
+}
+
+pub(crate) fn spawn(future: impl Future<Output = Ended> + Send + 'static) {
+    FUTURE_LEN.store(size_of_val(&future) as u64, Ordering::Relaxed);
+    tokio::spawn(future);
+}
+
+/// The size of this process's futures: all are of one type.
+static FUTURE_LEN: AtomicU64 = AtomicU64::new(0);
+
+/// Octets of the future that each connection's task consists of, once there is one.
+pub(crate) fn future_len() -> u64 {
+    FUTURE_LEN.load(Ordering::Relaxed)
 }

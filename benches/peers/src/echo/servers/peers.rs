@@ -1,9 +1,7 @@
 //! Other crates, each as its own documentation recommends for throughput; what was chosen stands beside each.
 
-use std::error::Error;
-use std::future::poll_fn;
-
-use futures_util::{FutureExt, Sink, SinkExt, Stream, StreamExt};
+use futures_util::StreamExt;
+use peers::streams::{echo_batches, echo_ready};
 use tokio::io::BufReader;
 use tokio::task::unconstrained;
 use tokio_util::compat::TokioAsyncReadCompatExt;
@@ -11,94 +9,33 @@ use tokio_util::compat::TokioAsyncReadCompatExt;
 use super::Ended;
 use crate::transport::Any;
 
-/// The echo for every crate that is a `Stream` and a `Sink`: messages are fed as long as more are ready, and flushed
-/// before it waits. That is one write per burst, the most that these traits allow, and what the documentation of all of
-/// them recommends for throughput (`feed` instead of `send`).
-pub(super) async fn echo_ready<W, M, E>(mut socket: W, reply: impl Fn(M) -> Option<M>) -> Ended
-where
-    W: Stream<Item = Result<M, E>> + Sink<M> + Unpin,
-    E: Error + Send + Sync + 'static,
-    <W as Sink<M>>::Error: Error + Send + Sync + 'static,
-{
-    let mut is_flushed = true;
-    loop {
-        let received = poll_fn(|cx| {
-            let received = socket.poll_next_unpin(cx);
-            if received.is_pending() && !is_flushed && socket.poll_flush_unpin(cx)?.is_ready() {
-                is_flushed = true;
-            }
-            received.map(Ok::<_, <W as Sink<M>>::Error>)
-        });
-        let Some(message) = received.await? else { return Ok(()) };
-        if let Some(message) = reply(message?) {
-            socket.feed(message).await?;
-            is_flushed = false;
-        }
-    }
-}
-
-/// The same for a crate that flushes by itself before every message that it is asked for: what is ready is taken first,
-/// up to 64 KiB of it, and only then answered.
-async fn echo_batches<W, M, E>(
-    mut socket: W,
-    reply: impl Fn(M) -> Option<M>,
-    len: impl Fn(&M) -> usize,
-) -> Ended
-where
-    W: Stream<Item = Result<M, E>> + Sink<M> + Unpin,
-    E: Error + Send + Sync + 'static,
-    <W as Sink<M>>::Error: Error + Send + Sync + 'static,
-{
-    let mut batch = Vec::new();
-    while let Some(message) = socket.next().await {
-        let mut message = Some(message?);
-        let mut octets = 0;
-        while let Some(received) = message {
-            octets += len(&received);
-            batch.extend(reply(received));
-            message = match octets {
-                0..=0xffff => socket.next().now_or_never().flatten().transpose()?,
-                _ => None,
-            };
-        }
-        for message in batch.drain(..) {
-            socket.feed(message).await?;
-        }
-        socket.flush().await?;
-        // A connection that waits shall not hold what was needed for a burst.
-        batch = Vec::new();
-    }
-    Ok(())
-}
-
 /// `Config::write_coalescing` is on by default and `feed` is documented for batches. Pings and the idle timeout are off:
 /// the others have none in this comparison.
-pub(super) async fn sockudo_ws<S: Any>(stream: S) -> Ended {
+pub(super) fn sockudo_ws<S: Any>(stream: S) -> impl Future<Output = Ended> {
     use sockudo_ws::{Config, Message, WebSocketStream};
     let config = Config::builder().auto_ping(false).idle_timeout(0).build();
     echo_ready(WebSocketStream::server(stream, config), |message| match message {
         Message::Text(_) | Message::Binary(_) => Some(message),
         _ => None,
     })
-    .await
 }
 
 /// Frame size and limits as in its echo example. It flushes by itself past `flush_threshold`, by default 8 KiB: raised to
 /// what others write at once. Its example is unconstrained, which is not taken over: it would starve other connections,
 /// and the budget costs nothing that can be measured here.
-pub(super) async fn tokio_websockets<S: Any>(stream: S) -> Ended {
+pub(super) fn tokio_websockets<S: Any>(stream: S) -> impl Future<Output = Ended> {
     use tokio_websockets::{Config, Limits, Message, ServerBuilder};
     let socket = ServerBuilder::new()
         .config(Config::default().frame_size(usize::MAX).flush_threshold(256 << 10))
         .limits(Limits::unlimited())
         .serve(stream);
     let reply = |message: Message| (message.is_text() || message.is_binary()).then_some(message);
-    echo_batches(socket, reply, |message| message.as_payload().len()).await
+    echo_batches(socket, reply, |message| message.as_payload().len())
 }
 
 /// The options of its own benchmark: a read buffer of 128 KiB, backpressure from 64 KiB on. UTF-8 is checked only when
 /// asked for.
-pub(super) async fn yawc<S: Any>(stream: S) -> Ended {
+pub(super) fn yawc<S: Any>(stream: S) -> impl Future<Output = Ended> {
     use yawc::{Frame, OpCode, Options, Role, WebSocket};
     let options = Options::default()
         .without_compression()
@@ -106,12 +43,11 @@ pub(super) async fn yawc<S: Any>(stream: S) -> Ended {
         .with_limits(16 << 20, 16 << 20)
         .with_read_buffer_capacity(128 << 10)
         .with_backpressure_boundary(64 << 10);
-    let socket = WebSocket::from_stream(stream, Role::Server, options)?;
+    let socket = WebSocket::from_stream(stream, Role::Server, options).expect("these options are right");
     let frames = socket.map(Ok::<_, std::convert::Infallible>);
     echo_ready(frames, |frame: Frame| {
         matches!(frame.opcode(), OpCode::Text | OpCode::Binary).then_some(frame)
     })
-    .await
 }
 
 /// Its documentation advises a read buffer of 128 KiB, the default, for a high load. All of it is filled with zeros before
@@ -126,7 +62,7 @@ pub(super) async fn tokio_tungstenite<S: Any>(stream: S, read_buffer_len: usize)
 
 /// Its example: messages put together, the task unconstrained. There is no way to put off a write, and reading is not
 /// cancel-safe, so bursts cannot be seen.
-pub(super) async fn fastwebsockets<S: Any>(stream: S) -> Ended {
+pub(super) fn fastwebsockets<S: Any>(stream: S) -> impl Future<Output = Ended> {
     use fastwebsockets::{FragmentCollector, OpCode, Role, WebSocket};
     let mut socket = WebSocket::after_handshake(stream, Role::Server);
     socket.set_writev(true);
@@ -143,70 +79,73 @@ pub(super) async fn fastwebsockets<S: Any>(stream: S) -> Ended {
             }
         }
     })
-    .await
 }
 
 /// It reads two octets at a time, so it wants a `BufReader`; a write takes header and payload at once. It leaves UTF-8 to
 /// the application.
-pub(super) async fn web_socket<S: Any>(stream: S) -> Ended {
+pub(super) fn web_socket<S: Any>(stream: S) -> impl Future<Output = Ended> {
     use web_socket::{CloseCode, DataType, Event, MessageType, WebSocket};
     let mut socket = WebSocket::server(BufReader::with_capacity(64 << 10, stream));
-    loop {
-        match socket.recv().await? {
-            Event::Data { ty: DataType::Complete(MessageType::Binary), data } => socket.send(&*data).await?,
-            Event::Data { ty: DataType::Complete(MessageType::Text), data } => {
-                socket.send(simdutf8::basic::from_utf8(&data)?).await?;
-            }
-            Event::Ping(payload) => socket.send_pong(payload).await?,
-            Event::Pong(_) => {}
-            Event::Close { .. } => return Ok(socket.close(()).await?),
-            Event::Data { .. } | Event::Error(_) => {
-                return Ok(socket.close(CloseCode::ProtocolError).await?);
+    async move {
+        loop {
+            match socket.recv().await? {
+                Event::Data { ty: DataType::Complete(MessageType::Binary), data } => {
+                    socket.send(&*data).await?
+                }
+                Event::Data { ty: DataType::Complete(MessageType::Text), data } => {
+                    socket.send(simdutf8::basic::from_utf8(&data)?).await?;
+                }
+                Event::Ping(payload) => socket.send_pong(payload).await?,
+                Event::Pong(_) => {}
+                Event::Close { .. } => return Ok(socket.close(()).await?),
+                Event::Data { .. } | Event::Error(_) => {
+                    return Ok(socket.close(CloseCode::ProtocolError).await?);
+                }
             }
         }
     }
 }
 
 /// `Adaptive` lends the payload from the buffer that it was read into.
-pub(super) async fn wtx<S: Any>(stream: S) -> Ended {
+pub(crate) fn wtx<S: wtx::stream::Stream>(stream: S) -> impl Future<Output = Ended> {
     use wtx::collection::Vector;
     use wtx::rng::{Xorshift64, simple_seed};
     use wtx::web_socket::{Frame, OpCode, WebSocketBuffer, WebSocketOwned, WebSocketPayloadOrigin};
-    let mut socket: WebSocketOwned<(), Xorshift64, S::ForWtx, false> = WebSocketOwned::new(
-        (),
-        false,
-        Xorshift64::from(simple_seed()),
-        stream.for_wtx(),
-        WebSocketBuffer::new(),
-    );
+    let mut socket: WebSocketOwned<(), Xorshift64, S, false> =
+        WebSocketOwned::new((), false, Xorshift64::from(simple_seed()), stream, WebSocketBuffer::new());
     let mut buffer = Vector::new();
-    loop {
-        let (mut common, mut reader, mut writer) = socket.split_mut();
-        let mut frame = reader.read_frame(&mut buffer, &mut common, WebSocketPayloadOrigin::Adaptive).await?;
-        match frame.op_code() {
-            OpCode::Binary | OpCode::Text => {
-                let mut reply = Frame::new_fin(frame.op_code(), frame.payload_mut());
-                writer.write_frame(&mut common, &mut reply).await?;
+    async move {
+        loop {
+            let (mut common, mut reader, mut writer) = socket.split_mut();
+            let mut frame =
+                reader.read_frame(&mut buffer, &mut common, WebSocketPayloadOrigin::Adaptive).await?;
+            match frame.op_code() {
+                OpCode::Binary | OpCode::Text => {
+                    let mut reply = Frame::new_fin(frame.op_code(), frame.payload_mut());
+                    writer.write_frame(&mut common, &mut reply).await?;
+                }
+                OpCode::Close => return Ok(()),
+                _ => {}
             }
-            OpCode::Close => return Ok(()),
-            _ => {}
+            buffer.clear();
         }
-        buffer.clear();
     }
 }
 
 /// Reading is not cancel-safe and says nothing about what is to come, so every message is flushed.
-pub(super) async fn soketto<S: Any>(stream: S) -> Ended {
+pub(super) fn soketto<S: Any>(stream: S) -> impl Future<Output = Ended> {
     use soketto::connection::Builder;
     use soketto::{Data, Mode};
     let (mut sender, mut receiver) = Builder::new(stream.compat(), Mode::Server).finish();
     let mut payload = Vec::new();
-    loop {
-        payload.clear();
-        match receiver.receive_data(&mut payload).await? {
-            Data::Text(_) => sender.send_text(simdutf8::basic::from_utf8(&payload)?).await?,
-            Data::Binary(_) => sender.send_binary_mut(&mut payload).await?,
+    async move {
+        loop {
+            payload.clear();
+            match receiver.receive_data(&mut payload).await? {
+                Data::Text(_) => sender.send_text(simdutf8::basic::from_utf8(&payload)?).await?,
+                Data::Binary(_) => sender.send_binary_mut(&mut payload).await?,
+            }
+            sender.flush().await?;
         }
-        sender.flush().await?;
     }
 }

@@ -11,25 +11,29 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use super::Ended;
 
 /// As anybody would write it.
-pub(super) async fn own(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Ended {
+pub(super) fn own(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> impl Future<Output = Ended> {
     let mut buffer = vec![0; 64 << 10];
-    loop {
-        let read = stream.read(&mut buffer).await?;
-        if read == 0 {
-            return Ok(());
+    async move {
+        loop {
+            let read = stream.read(&mut buffer).await?;
+            if read == 0 {
+                return Ok(());
+            }
+            stream.write_all(&buffer[..read]).await?;
         }
-        stream.write_all(&buffer[..read]).await?;
     }
 }
 
 /// The limit: nothing is looked at, and all connections of the thread use the same buffer, which the caches hold.
-pub(super) async fn shared(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Ended {
+pub(super) fn shared(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> impl Future<Output = Ended> {
     let mut rest = Vec::new();
-    while poll_fn(|cx| poll_echo(&mut stream, cx, &mut rest)).await? {
-        stream.write_all(&rest).await?;
-        rest = Vec::new();
+    async move {
+        while poll_fn(|cx| poll_echo(&mut stream, cx, &mut rest)).await? {
+            stream.write_all(&rest).await?;
+            rest = Vec::new();
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 thread_local! {

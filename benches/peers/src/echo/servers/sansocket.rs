@@ -1,10 +1,10 @@
 //! sansocket, in each way that it offers.
 
+use peers::streams::echo_ready;
 use sansocket::Config;
 use sansocket::stream::WebSocket;
 
 use super::Ended;
-use super::peers::echo_ready;
 use crate::transport::Any;
 
 fn socket<S>(stream: S) -> WebSocket<S> {
@@ -12,43 +12,51 @@ fn socket<S>(stream: S) -> WebSocket<S> {
 }
 
 /// The fastest way by its documentation, and the echo of its example.
-pub(super) async fn lending<S: Any>(stream: S) -> Ended {
+pub(super) fn lending<S: Any>(stream: S) -> impl Future<Output = Ended> {
     let mut socket = socket(stream);
-    while let Some((message, mut outgoing)) = socket.receive_ref().await? {
-        outgoing.feed(&message)?;
+    async move {
+        while let Some((message, mut outgoing)) = socket.receive_ref().await? {
+            outgoing.feed(&message)?;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// What is borrowed has to be copied before it can wait to be written; what is large can be moved instead.
-pub(super) async fn taking<S: Any>(stream: S) -> Ended {
+pub(super) fn taking<S: Any>(stream: S) -> impl Future<Output = Ended> {
     let mut socket = socket(stream);
-    while let Some((message, mut outgoing)) = socket.receive_ref().await? {
-        if message.payload().len() > 16 << 10 {
-            outgoing.feed(message.into_message())?;
-        } else {
-            outgoing.feed(&message)?;
+    async move {
+        while let Some((message, mut outgoing)) = socket.receive_ref().await? {
+            if message.payload().len() > 16 << 10 {
+                outgoing.feed(message.into_message())?;
+            } else {
+                outgoing.feed(&message)?;
+            }
         }
+        Ok(())
     }
-    Ok(())
 }
 
-pub(super) async fn owned<S: Any>(stream: S) -> Ended {
+pub(super) fn owned<S: Any>(stream: S) -> impl Future<Output = Ended> {
     let mut socket = socket(stream);
-    while let Some(message) = socket.receive().await? {
-        socket.feed(message).await?;
+    async move {
+        while let Some(message) = socket.receive().await? {
+            socket.feed(message).await?;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
-pub(super) async fn stream<S: Any>(stream: S) -> Ended {
-    echo_ready(socket(stream), Some).await
+pub(super) fn stream<S: Any>(stream: S) -> impl Future<Output = Ended> {
+    echo_ready(socket(stream), Some)
 }
 
-pub(super) async fn split<S: Any>(stream: S) -> Ended {
+pub(super) fn split<S: Any>(stream: S) -> impl Future<Output = Ended> {
     let (mut receiver, sender) = socket(stream).split();
-    while let Some(message) = receiver.receive().await? {
-        sender.feed(message).await?;
+    async move {
+        while let Some(message) = receiver.receive().await? {
+            sender.feed(message).await?;
+        }
+        Ok(())
     }
-    Ok(())
 }

@@ -1,18 +1,18 @@
 //! What the load generator sends, and what it expects back: made once, before the clock starts.
 
 /// The messages of a connection, over and over: so many different ones as there are in flight.
-pub(crate) struct Frames {
+pub struct Frames {
     /// Masked frames, twice in a row when they are small, so that any of them can be followed by all others in one write.
-    pub(crate) sent: Vec<u8>,
+    pub sent: Vec<u8>,
     /// How much of `sent` is all frames once.
-    pub(crate) period: usize,
+    pub period: usize,
     /// The reply to each, in order: the same payload without a mask, or for a raw server the frame itself.
     replies: Vec<Vec<u8>>,
     reply_header_len: usize,
 }
 
 impl Frames {
-    pub(crate) fn new(payload: Payload, in_flight: usize, raw_replies: bool) -> Self {
+    pub fn new(payload: Payload, in_flight: usize, raw_replies: bool) -> Self {
         let (mut sent, mut replies) = (Vec::new(), Vec::new());
         for index in 0..in_flight {
             let octets = payload.octets(index);
@@ -35,16 +35,16 @@ impl Frames {
         Self { sent, period, replies, reply_header_len }
     }
 
-    pub(crate) fn sent_len(&self) -> usize {
+    pub fn sent_len(&self) -> usize {
         self.period / self.replies.len()
     }
 
-    pub(crate) fn reply_len(&self) -> usize {
+    pub fn reply_len(&self) -> usize {
         self.replies[0].len()
     }
 
     /// What can be sent from this place on, at most so much.
-    pub(crate) fn from(&self, position: usize, len: usize) -> &[u8] {
+    pub fn from(&self, position: usize, len: usize) -> &[u8] {
         &self.sent[position..self.sent.len().min(position + len)]
     }
 
@@ -54,7 +54,7 @@ impl Frames {
     /// # Panics
     ///
     /// If anything differs: then no figure means anything.
-    pub(crate) fn verify(&self, mut position: usize, mut octets: &[u8], verify: Verify) {
+    pub fn verify(&self, mut position: usize, mut octets: &[u8], verify: Verify) {
         let len = self.reply_len();
         while !octets.is_empty() {
             let (index, offset) = (position / len % self.replies.len(), position % len);
@@ -77,7 +77,7 @@ impl Frames {
 
 /// How thoroughly replies are looked at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Verify {
+pub enum Verify {
     /// Every octet.
     Contents,
     /// The header of every frame.
@@ -86,9 +86,9 @@ pub(crate) enum Verify {
 
 /// What a message consists of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Payload {
-    pub(crate) len: usize,
-    pub(crate) is_text: bool,
+pub struct Payload {
+    pub len: usize,
+    pub is_text: bool,
 }
 
 impl Payload {

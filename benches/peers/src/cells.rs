@@ -1,17 +1,17 @@
-//! The columns of the tables: payload sizes, and how many messages are in flight on each connection.
+//! The columns of tables: payload sizes, and how many messages are in flight on each connection.
 
 use std::fmt;
 
 use crate::frames::Payload;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Cell {
-    pub(crate) payload: Payload,
-    pub(crate) in_flight: usize,
+pub struct Cell {
+    pub payload: Payload,
+    pub in_flight: usize,
 }
 
 impl Cell {
-    pub(crate) const ALL: [Self; 13] = [
+    pub const ALL: [Self; 13] = [
         binary(16, 1),
         binary(125, 1),
         binary(1 << 10, 1),
@@ -28,7 +28,7 @@ impl Cell {
     ];
 
     /// As it is chosen on the command line: `16x32`, `125x32t` for text.
-    pub(crate) fn named(name: &str) -> Option<Self> {
+    pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|cell| {
             let text = if cell.payload.is_text { "t" } else { "" };
             format!("{}x{}{text}", cell.payload.len, cell.in_flight) == name
@@ -36,7 +36,7 @@ impl Cell {
     }
 
     /// Few messages fit into the time of others.
-    pub(crate) fn is_large(self) -> bool {
+    pub fn is_large(self) -> bool {
         self.payload.len >= 1 << 20
     }
 }
