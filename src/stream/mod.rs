@@ -105,9 +105,8 @@ pub struct WebSocket<S> {
     encoder: Encoder,
     outbox: Outbox,
     transport: Transport<S>,
-    negotiated: Negotiated,
-    /// The `Stream` has yielded the failure.
-    failure_yielded: bool,
+    /// `None` when it is the default.
+    negotiated: Option<Box<Negotiated>>,
 }
 
 impl<S> WebSocket<S> {
@@ -144,6 +143,7 @@ impl<S> WebSocket<S> {
             Some(agreement) => connection.with_deflate(agreement),
             None => connection,
         };
+        let negotiated = (negotiated != Negotiated::default()).then(|| Box::new(negotiated));
         Self { negotiated, ..Self::new(io, connection, unread.into()) }
     }
 
@@ -154,21 +154,20 @@ impl<S> WebSocket<S> {
             encoder,
             outbox,
             transport: Transport::new(io),
-            negotiated: Negotiated::default(),
-            failure_yielded: false,
+            negotiated: None,
         }
     }
 
     /// The subprotocol in use, or `None` when the ends agreed on none.
     pub fn subprotocol(&self) -> Option<&str> {
-        self.negotiated.subprotocol()
+        self.negotiated.as_ref()?.subprotocol()
     }
 
     /// How messages are compressed, or `None` when they are not (RFC 7692).
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn deflate(&self) -> Option<&crate::deflate::Agreement> {
-        self.negotiated.deflate()
+        self.negotiated.as_ref()?.deflate()
     }
 
     /// The transport; `None` once the connection has ended and let go of it.
