@@ -1,7 +1,7 @@
 //! The half of a WebSocket that sends, and can be cloned.
 
 use std::fmt;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -37,10 +37,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
     /// # Cancel safety
     ///
     /// Dropping the future has queued the whole message or none of it. What is queued leaves when any half is polled.
-    pub async fn send<'m>(&self, message: impl Into<OutgoingMessage<'m>>) -> Result<(), Error> {
-        let mut place = SenderPlace::new(self.state.waiters());
-        let until = self.queue(&mut place, message.into()).await?;
-        poll_fn(|cx| self.poll_written(cx, &mut place, until)).await
+    pub fn send<'m, M: Into<OutgoingMessage<'m>>>(
+        &self,
+        message: M,
+    ) -> impl Future<Output = Result<(), Error>> + use<'_, 'm, S, M> {
+        let mut queueing = Queueing::new(self, message.into());
+        let mut queued_until = None;
+        poll_fn(move |cx| {
+            let until = match queued_until {
+                Some(until) => until,
+                None => *queued_until.insert(ready!(queueing.poll(cx))?),
+            };
+            self.poll_written(cx, &mut queueing.place, until)
+        })
     }
 
     /// Queues a message; waits only while more than the high-water mark is queued. It leaves when any half is polled.
@@ -52,12 +61,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
     /// # Cancel safety
     ///
     /// Dropping the future has queued the whole message or none of it.
-    pub async fn feed<'m>(&self, message: impl Into<OutgoingMessage<'m>>) -> Result<(), Error> {
-        let mut place = SenderPlace::new(self.state.waiters());
-        self.queue(&mut place, message.into()).await?;
-        // The receiver offers it to the transport, if it is waiting there.
-        self.state.waiters().wake_receiver();
-        Ok(())
+    pub fn feed<'m, M: Into<OutgoingMessage<'m>>>(
+        &self,
+        message: M,
+    ) -> impl Future<Output = Result<(), Error>> + use<'_, 'm, S, M> {
+        let mut queueing = Queueing::new(self, message.into());
+        poll_fn(move |cx| {
+            ready!(queueing.poll(cx))?;
+            // The receiver offers it to the transport, if it is waiting there.
+            self.state.waiters().wake_receiver();
+            Poll::Ready(Ok(()))
+        })
     }
 
     /// Hands everything that is queued to the transport.
@@ -123,14 +137,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
         }
         let mut place = SenderPlace::new(self.state.waiters());
         poll_fn(|cx| self.poll_closed(cx, &mut place)).await
-    }
-
-    /// Queues the message, once there is room; tells how much is appended with it.
-    async fn queue(&self, place: &mut SenderPlace<'_>, message: OutgoingMessage<'_>) -> Result<u64, Error> {
-        // What takes long is done before anything is locked: a Pong must not wait for the copy of a large message.
-        let mut message = Some(message.without_large_borrow());
-        let queued = poll_fn(|cx| self.poll_queue(cx, place, &mut message)).await;
-        queued.inspect_err(|_| self.drive_on())
     }
 
     /// Goes on with the closing handshake that the dropped receiver has begun, as far as the transport lets it.
@@ -292,6 +298,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
                 return Poll::Ready(output.outbox.closing.report().ok_or(Error::EndOfStream));
             }
         }
+    }
+}
+
+/// A message that waits for its turn and for room. A future of few words: the task of an idle connection has room for it.
+struct Queueing<'a, 'm, S> {
+    sender: &'a Sender<S>,
+    place: SenderPlace<'a>,
+    message: Option<OutgoingMessage<'m>>,
+}
+
+impl<'a, 'm, S: AsyncRead + AsyncWrite + Unpin> Queueing<'a, 'm, S> {
+    fn new(sender: &'a Sender<S>, message: OutgoingMessage<'m>) -> Self {
+        // What takes long is done before anything is locked: a Pong must not wait for the copy of a large message.
+        let message = Some(message.without_large_borrow());
+        Self { sender, place: SenderPlace::new(sender.state.waiters()), message }
+    }
+
+    /// Queues the message, once there is room; tells how much is appended with it.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<u64, Error>> {
+        let queued = ready!(self.sender.poll_queue(cx, &mut self.place, &mut self.message));
+        Poll::Ready(queued.inspect_err(|_| self.sender.drive_on()))
     }
 }
 
