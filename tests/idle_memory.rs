@@ -147,10 +147,10 @@ fn server_holds_little_for_an_idle_connection() {
             assert!(each <= bound, "{name}: {each} octets each after a message of {len}");
         }
     }
-    held("lending", lending, 912);
-    held("owned", owned, 1040);
-    held("send", sending, 1040);
-    held("Stream", stream, 1040);
+    held("lending", lending, 888);
+    held("owned", owned, 1016);
+    held("send", sending, 1016);
+    held("Stream", stream, 1016);
     held("split", split, 1256);
 }
 
@@ -188,4 +188,4 @@ fn server_is_twice_in_an_async_fn_that_takes_it() {
 }
 
 /// What a WebSocket adds to its transport, at most.
-const OWN: usize = 424;
+const OWN: usize = 328;

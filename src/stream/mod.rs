@@ -109,7 +109,9 @@ use transport::{Progress, ReadAhead, Transport};
 pub struct WebSocket<S> {
     receive: ReceiveSide,
     encoder: Encoder,
-    outbox: Outbox,
+    /// Boxed: a runtime aligns tasks and sockets to 128 octets, and between such blocks the system's allocator has room for a
+    /// small one.
+    outbox: Box<Outbox>,
     transport: Transport<S>,
     /// `None` when it is the default.
     negotiated: Option<Box<Negotiated>>,
@@ -158,7 +160,7 @@ impl<S> WebSocket<S> {
         Self {
             receive: ReceiveSide::new(receive, unread),
             encoder,
-            outbox,
+            outbox: Box::new(outbox),
             transport: Transport::new(io),
             negotiated: None,
         }

@@ -59,7 +59,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     pub fn split(self) -> (Receiver<S>, Sender<S>) {
         let Self { receive, encoder, outbox, transport, negotiated } = self;
         let failure_yielded = transport.failure_yielded;
-        let output = OutputSide { outbox, transport };
+        let output = OutputSide { outbox: *outbox, transport };
         let state = Arc::new(Shared::new(receive, encoder, output));
         (Receiver { state: Arc::clone(&state), negotiated, failure_yielded }, Sender { state })
     }
