@@ -72,24 +72,41 @@ type Outcome = Result<(), Failure>;
 pub(crate) struct Closing {
     role: Role,
     state: State,
-    /// No more input can come.
-    stream_ended: bool,
-    close_timeout: Duration,
-    timer: Timer,
-    discarded: u64,
+    /// Nothing can be written any more.
+    write_failed: bool,
+    close_timeout: CloseTimeout,
     /// Boxed: a connection that is open has none.
-    frames: Option<Box<Frames>>,
+    begun: Option<Box<Begun>>,
 }
 
-/// The Close frames that have passed.
+/// What has to be known once the closing handshake has begun, or the connection has failed.
 #[derive(Debug)]
-struct Frames {
+struct Begun {
     closed_by: ClosedBy,
+    /// The Close frames that have passed.
     sent: Option<Option<CloseCode>>,
     received: ReceivedClose,
     received_reason: Box<str>,
+    /// No more input can come.
+    stream_ended: bool,
+    timer: Timer,
+    discarded: u64,
     messages_thrown_away: u64,
     octets_thrown_away: u64,
+}
+
+/// A `Duration` in half the space: in nanoseconds, up to 584 years.
+#[derive(Debug, Clone, Copy)]
+struct CloseTimeout(u64);
+
+impl CloseTimeout {
+    fn new(timeout: Duration) -> Self {
+        Self(timeout.as_nanos().try_into().unwrap_or(u64::MAX))
+    }
+
+    fn timer(self) -> Timer {
+        Timer::Requested(Duration::from_nanos(self.0))
+    }
 }
 
 impl Closing {
@@ -97,19 +114,23 @@ impl Closing {
         Self {
             role,
             state: State::Open,
-            stream_ended: false,
-            close_timeout,
-            timer: Timer::Off,
-            discarded: 0,
-            frames: None,
+            write_failed: false,
+            close_timeout: CloseTimeout::new(close_timeout),
+            begun: None,
         }
+    }
+
+    /// Which end this is.
+    #[inline]
+    pub(crate) fn role(&self) -> Role {
+        self.role
     }
 
     /// Whether a data frame or a Close of the caller's may still be queued.
     #[inline]
     pub(crate) fn may_send(&self) -> Result<(), SendError> {
         match self.state {
-            State::Open => Ok(()),
+            State::Open if !self.write_failed => Ok(()),
             // RFC 6455 §5.5.1: after Close, no more data frames.
             State::CloseSent | State::CloseReceived | State::AwaitingEnd => Err(SendError::SendAfterClose),
             State::ShuttingDown(Ok(())) | State::Draining(Ok(())) => Err(SendError::SendAfterClose),
@@ -170,8 +191,10 @@ impl Closing {
     pub(crate) fn close_queued(&mut self, code: Option<CloseCode>) {
         debug_assert_eq!(self.state, State::Open);
         self.state = State::CloseSent;
-        self.frames(ClosedBy::Local).sent = Some(code);
-        self.timer = Timer::Requested(self.close_timeout);
+        let timer = self.close_timeout.timer();
+        let begun = self.begin(ClosedBy::Local);
+        begun.sent = Some(code);
+        begun.timer = timer;
     }
 
     /// The peer's Close frame has come. Returns whether ours is to be queued as the answer.
@@ -179,13 +202,14 @@ impl Closing {
     pub(crate) fn close_received(&mut self, close: &CloseFrame<'_>) -> bool {
         debug_assert!(self.parses_input());
         let answer = self.state == State::Open;
-        let frames = self.frames(ClosedBy::Remote);
-        frames.received = close.code().map_or(ReceivedClose::NoStatus, ReceivedClose::Code);
-        frames.received_reason = close.reason().into();
+        let timer = self.close_timeout.timer();
+        let begun = self.begin(ClosedBy::Remote);
+        begun.received = close.code().map_or(ReceivedClose::NoStatus, ReceivedClose::Code);
+        begun.received_reason = close.reason().into();
         if answer {
             // RFC 6455 §5.5.1: the answer echoes the code; an empty Close is answered with an empty one.
-            frames.sent = Some(close.code());
-            self.timer = Timer::Requested(self.close_timeout);
+            begun.sent = Some(close.code());
+            begun.timer = timer;
         }
         self.state = State::CloseReceived;
         answer
@@ -196,13 +220,13 @@ impl Closing {
     pub(crate) fn fail(&mut self, failure: Failure, code: CloseCode) -> bool {
         match self.state {
             State::Open => {
-                self.frames(ClosedBy::Local).sent = Some(Some(code));
-                self.enter_failing(failure);
+                self.enter_failing(failure, ClosedBy::Local);
+                self.begin(ClosedBy::Local).sent = Some(Some(code));
                 true
             }
             // One Close a side, ever: the one we sent stands.
             State::CloseSent => {
-                self.enter_failing(failure);
+                self.enter_failing(failure, ClosedBy::Local);
                 false
             }
             _ => false,
@@ -212,14 +236,13 @@ impl Closing {
     /// Everything that was queued has been written.
     pub(crate) fn flushed(&mut self) {
         match self.state {
-            State::CloseReceived if self.role.closes_transport_first() || self.stream_ended => {
+            State::CloseReceived if self.role.closes_transport_first() || self.stream_ended() => {
                 self.shut_down(Ok(()));
             }
             // RFC 6455 §7.1.1: the client waits for the server to close the transport.
             State::CloseReceived => {
                 self.state = State::AwaitingEnd;
-                self.timer = Timer::Requested(self.close_timeout);
-                self.discarded = 0;
+                self.restart(self.close_timeout.timer());
             }
             State::Failing(failure) => self.shut_down(Err(failure)),
             _ => {}
@@ -228,16 +251,13 @@ impl Closing {
 
     /// The peer has ended the stream.
     pub(crate) fn end_of_stream(&mut self) {
-        if self.stream_ended {
+        if self.stream_ended() {
             return;
         }
-        self.stream_ended = true;
+        self.begin(ClosedBy::Remote).stream_ended = true;
         match self.state {
             // RFC 6455 §7.1.5: no Close frame came: 1006, and never success.
-            State::Open | State::CloseSent => {
-                self.frames(ClosedBy::Remote);
-                self.enter_failing(Failure::EndOfStream);
-            }
+            State::Open | State::CloseSent => self.enter_failing(Failure::EndOfStream, ClosedBy::Remote),
             State::AwaitingEnd => self.shut_down(Ok(())),
             State::Draining(outcome) => self.close(outcome),
             State::CloseReceived | State::Failing(_) | State::ShuttingDown(_) | State::Closed(_) => {}
@@ -247,19 +267,20 @@ impl Closing {
     /// The driver has shut down our writing side.
     pub(crate) fn write_side_shut_down(&mut self) {
         if let State::ShuttingDown(outcome) = self.state {
-            if self.stream_ended {
+            if self.stream_ended() {
                 self.close(outcome);
             } else {
                 self.state = State::Draining(outcome);
-                self.timer = Timer::Requested(DRAIN_TIMEOUT);
+                self.begin(ClosedBy::Local).timer = Timer::Requested(DRAIN_TIMEOUT);
             }
         }
     }
 
     /// Octets came that are no frames any more.
     pub(crate) fn discard(&mut self, octets: usize) {
-        self.discarded = self.discarded.saturating_add(octets as u64);
-        if self.discarded > DRAIN_LEN
+        let Some(begun) = &mut self.begun else { return };
+        begun.discarded = begun.discarded.saturating_add(octets as u64);
+        if begun.discarded > DRAIN_LEN
             && let State::AwaitingEnd | State::Draining(_) = self.state
         {
             self.give_up();
@@ -269,14 +290,25 @@ impl Closing {
     /// A message came that nobody will look at any more, since this end is closing.
     #[cfg(feature = "std")]
     pub(crate) fn count_thrown_away(&mut self, octets: usize) {
-        let frames = self.frames(ClosedBy::Local);
-        frames.messages_thrown_away += 1;
-        frames.octets_thrown_away += octets as u64;
+        let begun = self.begin(ClosedBy::Local);
+        begun.messages_thrown_away += 1;
+        begun.octets_thrown_away += octets as u64;
     }
 
-    /// Nothing can be written any more. What has come is still looked at, but without our Close the end is not clean.
+    /// Nothing can be written any more.
     pub(crate) fn write_failed(&mut self) {
+        self.write_failed = true;
+    }
+
+    /// Whether nothing can be written any more.
+    pub(crate) fn has_write_failed(&self) -> bool {
+        self.write_failed
+    }
+
+    /// If nothing can be written any more, what has come is still looked at, but without our Close the end is not clean.
+    pub(crate) fn settle_failed_write(&mut self) {
         match self.state {
+            _ if !self.write_failed => {}
             State::CloseReceived | State::AwaitingEnd | State::ShuttingDown(Ok(())) => {
                 self.close(Err(Failure::Transport));
             }
@@ -287,7 +319,7 @@ impl Closing {
 
     /// The transport cannot be read or written any more.
     pub(crate) fn transport_failed(&mut self) {
-        self.frames(ClosedBy::Remote);
+        self.begin(ClosedBy::Remote);
         match self.state {
             State::Open | State::CloseSent | State::CloseReceived => self.close(Err(Failure::Transport)),
             State::Failing(failure) => self.close(Err(failure)),
@@ -300,19 +332,20 @@ impl Closing {
     /// The caller wants no closing handshake, or none any longer: as if the transport had failed.
     pub(crate) fn abort(&mut self) {
         if let State::Open = self.state {
-            self.frames(ClosedBy::Local);
+            self.begin(ClosedBy::Local);
             self.close(Err(Failure::Transport));
         } else {
             self.transport_failed();
         }
     }
 
+    #[inline]
     pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
-        self.timer.deadline()
+        self.begun.as_ref()?.timer.deadline()
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Timestamp) {
-        if self.timer.is_due(now) {
+        if self.begun.as_mut().is_some_and(|begun| begun.timer.is_due(now)) {
             self.give_up();
         }
     }
@@ -320,16 +353,16 @@ impl Closing {
     /// How the connection ended; `None` as long as it has not.
     pub(crate) fn report(&self) -> Option<CloseReport> {
         let State::Closed(outcome) = self.state else { return None };
-        let frames = self.frames.as_ref()?;
+        let begun = self.begun.as_ref()?;
         Some(CloseReport {
-            closed_by: frames.closed_by,
-            received: frames.received,
-            received_reason: frames.received_reason.clone(),
-            sent: frames.sent,
+            closed_by: begun.closed_by,
+            received: begun.received,
+            received_reason: begun.received_reason.clone(),
+            sent: begun.sent,
             clean: outcome.is_ok(),
             failure: outcome.err(),
-            messages_thrown_away: frames.messages_thrown_away,
-            octets_thrown_away: frames.octets_thrown_away,
+            messages_thrown_away: begun.messages_thrown_away,
+            octets_thrown_away: begun.octets_thrown_away,
         })
     }
 
@@ -345,30 +378,45 @@ impl Closing {
         }
     }
 
-    fn enter_failing(&mut self, failure: Failure) {
+    fn enter_failing(&mut self, failure: Failure, closed_by: ClosedBy) {
         self.state = State::Failing(failure);
-        self.timer = Timer::Requested(self.close_timeout);
+        let timer = self.close_timeout.timer();
+        self.begin(closed_by).timer = timer;
     }
 
     fn shut_down(&mut self, outcome: Outcome) {
         self.state = State::ShuttingDown(outcome);
-        self.timer = Timer::Requested(DRAIN_TIMEOUT);
-        self.discarded = 0;
+        self.restart(Timer::Requested(DRAIN_TIMEOUT));
+    }
+
+    /// What comes from here on counts anew.
+    fn restart(&mut self, timer: Timer) {
+        if let Some(begun) = &mut self.begun {
+            begun.timer = timer;
+            begun.discarded = 0;
+        }
     }
 
     fn close(&mut self, outcome: Outcome) {
         self.state = State::Closed(outcome);
-        self.timer = Timer::Off;
+        self.restart(Timer::Off);
+    }
+
+    fn stream_ended(&self) -> bool {
+        self.begun.as_ref().is_some_and(|begun| begun.stream_ended)
     }
 
     /// What has passed, begun by this end if nothing had.
-    fn frames(&mut self, closed_by: ClosedBy) -> &mut Frames {
-        self.frames.get_or_insert_with(|| {
-            Box::new(Frames {
+    fn begin(&mut self, closed_by: ClosedBy) -> &mut Begun {
+        self.begun.get_or_insert_with(|| {
+            Box::new(Begun {
                 closed_by,
                 sent: None,
                 received: ReceivedClose::Abnormal,
                 received_reason: Box::default(),
+                stream_ended: false,
+                timer: Timer::Off,
+                discarded: 0,
                 messages_thrown_away: 0,
                 octets_thrown_away: 0,
             })

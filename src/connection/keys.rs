@@ -8,14 +8,13 @@ use crate::frame::MaskingKey;
 ///
 /// A key must be unpredictable: it keeps a script that chooses its own payload from choosing what stands on the wire
 /// (RFC 6455 §10.3). A server masks nothing and never asks.
-pub struct KeySource(Source);
+pub struct KeySource(
+    /// What was injected; without it, the operating system's generator, and without that nothing. Boxed twice, since
+    /// all others need a pointer less then.
+    Option<Box<Generator>>,
+);
 
-enum Source {
-    #[cfg(feature = "std")]
-    OperatingSystem,
-    Injected(Box<dyn FnMut() -> MaskingKey + Send + Sync>),
-    Never,
-}
+type Generator = Box<dyn FnMut() -> MaskingKey + Send + Sync>;
 
 impl KeySource {
     /// Keys from the operating system's generator, fetched 1 KiB at a time and thread by thread.
@@ -25,7 +24,7 @@ impl KeySource {
     #[cfg(feature = "std")]
     #[must_use]
     pub const fn operating_system() -> Self {
-        Self(Source::OperatingSystem)
+        Self(None)
     }
 
     /// Keys from a generator of the caller's, for platforms that have no other.
@@ -33,12 +32,12 @@ impl KeySource {
     /// Its output must be that of a cryptographically secure generator, a different one for every call: no constant,
     /// no counter, no linear generator (RFC 6455 §5.3).
     pub fn injected(generate: impl FnMut() -> MaskingKey + Send + Sync + 'static) -> Self {
-        Self(Source::Injected(Box::new(generate)))
+        Self(Some(Box::new(Box::new(generate))))
     }
 
-    /// For servers, which mask nothing.
+    /// For servers, which mask nothing and never ask.
     pub(crate) const fn never() -> Self {
-        Self(Source::Never)
+        Self(None)
     }
 
     /// # Panics
@@ -48,10 +47,11 @@ impl KeySource {
     #[inline]
     pub(crate) fn next(&mut self) -> Option<MaskingKey> {
         match &mut self.0 {
+            Some(generate) => Some(generate()),
             #[cfg(feature = "std")]
-            Source::OperatingSystem => Some(pool::next()),
-            Source::Injected(generate) => Some(generate()),
-            Source::Never => None,
+            None => Some(pool::next()),
+            #[cfg(not(feature = "std"))]
+            None => None,
         }
     }
 }
@@ -59,10 +59,9 @@ impl KeySource {
 impl core::fmt::Debug for KeySource {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self.0 {
-            #[cfg(feature = "std")]
-            Source::OperatingSystem => "KeySource::operating_system",
-            Source::Injected(_) => "KeySource::injected",
-            Source::Never => "KeySource::never",
+            Some(_) => "KeySource::injected",
+            None if cfg!(feature = "std") => "KeySource::operating_system",
+            None => "KeySource::never",
         })
     }
 }

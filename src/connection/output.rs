@@ -1,5 +1,6 @@
 //! Queued output: octets copied in order, with large payloads left where they are.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::{fmt, mem};
@@ -15,7 +16,7 @@ use crate::frame::{DataOpcode, FrameHeader, MAX_HEADER_LEN, MaskingKey, short_he
 /// ```text
 ///  buffer   ░░░░ written ░░░░│ header payload header │ header payload …  │ free
 ///                            start                   at                  end
-///  shared                                            └─ a payload above 16 KiB, not copied
+///  apart                                             └─ a payload above 16 KiB, not copied
 /// ```
 ///
 /// A client's shared payload is masked a piece at a time, as it is written.
@@ -25,17 +26,27 @@ pub(crate) struct Output {
     buffer: Vec<u8>,
     start: usize,
     end: usize,
+    /// Octets written since the beginning, without the Pongs that went ahead.
+    written: u64,
+    /// How many octets are queued apart from the buffer.
+    apart_len: usize,
+    /// Boxed: hardly any connection ever needs it, and none that is idle.
+    apart: Option<Box<Apart>>,
+}
+
+/// What is queued apart from the buffer, and what has to be known of the buffer beside it.
+#[derive(Default)]
+struct Apart {
     shared: VecDeque<Shared>,
-    shared_len: usize,
+    /// How many octets of Pongs that went ahead are queued.
+    ahead_len: usize,
     /// The buffer of the last masked piece, for the next one.
     spare: Vec<u8>,
-    /// Where some frame's header lies in `buffer`: from there the next frame boundaries are found.
+    /// Where some frame's header lies in `buffer`, or the next will: from there the next frame boundaries are found.
+    /// Without this box it is where `buffer` begins.
     frame_at: usize,
     /// How many octets at the front the transport has been given without taking them, and may insist on.
     offered: usize,
-    /// Octets appended and written since the beginning, without the Pongs that went ahead.
-    appended: u64,
-    written: u64,
 }
 
 /// A payload that stands between the octets of `buffer`.
@@ -59,7 +70,7 @@ impl Output {
     /// How many octets are queued.
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.end - self.start + self.shared_len
+        self.end - self.start + self.apart_len
     }
 
     #[inline]
@@ -67,10 +78,12 @@ impl Output {
         self.len() == 0
     }
 
-    /// Octets appended since the beginning: once [`written`](Self::written) is as much, what was appended last is out.
+    /// Octets written and queued since the beginning, without the Pongs that went ahead: once [`written`](Self::written)
+    /// is as much, what was appended last is out.
     #[cfg(any(feature = "tokio", test))]
     pub(crate) fn appended(&self) -> u64 {
-        self.appended
+        let ahead = self.apart.as_ref().map_or(0, |apart| apart.ahead_len);
+        self.written + (self.len() - ahead) as u64
     }
 
     #[cfg(any(feature = "tokio", test))]
@@ -102,7 +115,6 @@ impl Output {
             None => copy(to_payload, payload),
         }
         self.end += head_len + len;
-        self.appended += (head_len + len) as u64;
         true
     }
 
@@ -120,7 +132,6 @@ impl Output {
             None => copy(to_payload, payload),
         }
         self.end += len;
-        self.appended += len as u64;
     }
 
     /// Appends a frame whose payload stays where it is; one with a key is masked as it is written.
@@ -132,10 +143,12 @@ impl Output {
         self.append_shared(payload, header.masking_key());
     }
 
-    /// Appends a frame whose payload the caller keeps: a large one is copied once, exactly.
+    /// Appends a frame whose payload the caller keeps: a large one that does not fit what is left of the buffer is
+    /// copied once, exactly.
     #[inline]
     pub(crate) fn push_borrowed(&mut self, header: &FrameHeader, payload: &[u8]) {
-        if payload.len() <= COPY_UP_TO {
+        let room = self.buffer.len() - self.end;
+        if payload.len() <= COPY_UP_TO || payload.len() <= room.saturating_sub(MAX_HEADER_LEN) {
             return self.push_copied(header, payload);
         }
         self.push_head(header);
@@ -163,24 +176,30 @@ impl Output {
         let len = frame.len();
         let frame = Bytes::from(frame);
 
-        if let Some(waiting) = self.shared.iter_mut().find(|shared| shared.is_whole_pong()) {
-            self.shared_len = self.shared_len - waiting.payload.len() + len;
+        let Self { buffer, start, end, apart_len, apart, .. } = self;
+        let apart = apart.get_or_insert_default();
+        apart.ahead_len += len;
+        *apart_len += len;
+        if let Some(waiting) = apart.shared.iter_mut().find(|shared| shared.is_whole_pong()) {
+            apart.ahead_len -= waiting.pong_len;
+            *apart_len -= waiting.pong_len;
             waiting.pong_len = len;
             waiting.payload = frame;
             return;
         }
-        let boundary = self.frame_boundary(self.behind_offered());
+        let behind_offered = apart.behind_offered(*start, *end);
+        apart.move_to_boundary(&buffer[..*end], behind_offered);
+        let boundary = apart.frame_at;
         // What stands at the boundary already belongs to the frame before it.
-        let index = self.shared.partition_point(|shared| shared.at <= boundary);
-        self.shared.insert(index, Shared { pong_len: len, ..Shared::new(boundary, frame, None) });
-        self.shared_len += len;
+        let index = apart.shared.partition_point(|shared| shared.at <= boundary);
+        apart.shared.insert(index, Shared { pong_len: len, ..Shared::new(boundary, frame, None) });
     }
 
     /// The queued octets when they are one slice, as they mostly are.
     #[cfg(feature = "tokio")]
     #[inline]
     pub(crate) fn only_slice(&self) -> Option<&[u8]> {
-        self.shared.is_empty().then(|| &self.buffer[self.start..self.end])
+        (self.apart_len == 0).then(|| &self.buffer[self.start..self.end])
     }
 
     /// The queued octets as slices, in order: as many as `slices` holds. Returns how many it filled.
@@ -188,8 +207,8 @@ impl Output {
     /// A masked payload ends them early; ask again after [`advance`](Self::advance).
     #[inline]
     pub(crate) fn slices<'a>(&'a mut self, slices: &mut [&'a [u8]]) -> usize {
-        if !self.shared.is_empty() {
-            return self.slices_with_shared(slices);
+        if self.apart.is_some() {
+            return self.slices_with_apart(slices);
         }
         match slices.first_mut() {
             Some(slot) if self.start < self.end => {
@@ -200,8 +219,10 @@ impl Output {
         }
     }
 
-    fn slices_with_shared<'a>(&'a mut self, slices: &mut [&'a [u8]]) -> usize {
-        self.mask_next_piece();
+    fn slices_with_apart<'a>(&'a mut self, slices: &mut [&'a [u8]]) -> usize {
+        let Self { buffer, start, end, apart, .. } = self;
+        let apart = apart.get_or_insert_default();
+        apart.mask_next_piece();
         let mut filled = 0;
         let mut push = |octets: &'a [u8]| {
             if octets.is_empty() {
@@ -212,9 +233,9 @@ impl Output {
             filled += 1;
             true
         };
-        let mut from = self.start;
-        for shared in &self.shared {
-            let more = push(&self.buffer[from..shared.at])
+        let mut from = *start;
+        for shared in &apart.shared {
+            let more = push(&buffer[from..shared.at])
                 && push(&shared.piece[shared.piece_start..])
                 && match shared.masking_key {
                     None => push(&shared.payload),
@@ -225,7 +246,7 @@ impl Output {
                 return filled;
             }
         }
-        push(&self.buffer[from..self.end]);
+        push(&buffer[from..*end]);
         filled
     }
 
@@ -236,52 +257,56 @@ impl Output {
     /// If that is more than it gave.
     #[inline]
     pub(crate) fn advance(&mut self, len: usize) {
-        if self.shared.is_empty() {
-            assert!(len <= self.end - self.start, "the transport took more than it was given");
-            self.start += len;
-            self.written += len as u64;
-            self.taken(len);
-        } else {
-            self.advance_with_shared(len);
+        if self.apart.is_some() {
+            return self.advance_with_apart(len);
+        }
+        assert!(len <= self.end - self.start, "the transport took more than it was given");
+        self.start += len;
+        self.written += len as u64;
+        if self.start == self.end {
+            self.start = 0;
+            self.end = 0;
         }
     }
 
-    fn advance_with_shared(&mut self, len: usize) {
+    fn advance_with_apart(&mut self, len: usize) {
+        let Self { start, end, written, apart_len, apart, .. } = self;
+        let apart = apart.get_or_insert_default();
         let mut left = len;
         while left > 0 {
-            let until = self.shared.front().map_or(self.end, |shared| shared.at);
-            let copied = left.min(until - self.start);
-            self.start += copied;
-            self.written += copied as u64;
+            let until = apart.shared.front().map_or(*end, |shared| shared.at);
+            let copied = left.min(until - *start);
+            *start += copied;
+            *written += copied as u64;
             left -= copied;
-            let Some(shared) = self.shared.front_mut() else { break };
-            if self.start < shared.at {
+            let Some(shared) = apart.shared.front_mut() else { break };
+            if *start < shared.at {
                 break;
             }
             let taken = shared.advance(left);
             left -= taken;
-            self.shared_len -= taken;
-            if shared.pong_len == 0 {
-                self.written += taken as u64;
+            *apart_len -= taken;
+            match shared.pong_len {
+                0 => *written += taken as u64,
+                _ => apart.ahead_len -= taken,
             }
             if !shared.is_empty() {
                 break;
             }
-            let written = self.shared.pop_front();
-            self.spare = written.map(|shared| shared.piece).unwrap_or_default();
+            if let Some(shared) = apart.shared.pop_front() {
+                // Both begin a frame there: behind a payload, or where a Pong was let through. A header before it could no
+                // longer be seen to have had its payload apart.
+                apart.frame_at = apart.frame_at.max(shared.at);
+                apart.spare = shared.piece;
+            }
         }
         assert!(left == 0, "the transport took more than it was given");
-        self.taken(len);
-    }
-
-    #[inline]
-    fn taken(&mut self, len: usize) {
-        self.offered = self.offered.saturating_sub(len);
-        if self.is_empty() {
-            self.start = 0;
-            self.end = 0;
-            self.frame_at = 0;
-            self.offered = 0;
+        apart.offered = apart.offered.saturating_sub(len);
+        if *start == *end && *apart_len == 0 {
+            *start = 0;
+            *end = 0;
+            apart.frame_at = 0;
+            apart.offered = 0;
         }
     }
 
@@ -289,10 +314,14 @@ impl Output {
     /// ones again: TLS libraries that encrypt before they write do. Nothing is put ahead of them any more.
     #[cfg(any(feature = "std", test))]
     pub(crate) fn offer(&mut self, len: usize) {
-        self.offered = self.offered.max(len);
+        if len == 0 {
+            return;
+        }
+        let apart = self.apart.get_or_insert_default();
+        apart.offered = apart.offered.max(len);
         let mut begins = 0;
         let mut from = self.start;
-        for shared in &mut self.shared {
+        for shared in &mut apart.shared {
             begins += shared.at - from;
             from = shared.at;
             shared.is_offered |= begins < len;
@@ -302,7 +331,7 @@ impl Output {
 
     /// Forgets everything that is queued.
     pub(crate) fn clear(&mut self) {
-        *self = Self { appended: self.appended, written: self.written, ..Self::default() };
+        *self = Self { written: self.written, ..Self::default() };
     }
 
     /// Whether a buffer has to be allocated, or lent, for the next frame.
@@ -323,8 +352,7 @@ impl Output {
         if !self.is_empty() {
             return None;
         }
-        self.shared = VecDeque::new();
-        self.spare = Vec::new();
+        self.apart = None;
         (!self.buffer.is_empty()).then(|| mem::take(&mut self.buffer))
     }
 
@@ -333,14 +361,12 @@ impl Output {
         let head = encoded.as_slice();
         self.room(head.len()).copy_from_slice(head);
         self.end += head.len();
-        self.appended += head.len() as u64;
     }
 
     fn append_shared(&mut self, payload: Bytes, masking_key: Option<MaskingKey>) {
-        let len = payload.len();
-        self.shared.push_back(Shared::new(self.end, payload, masking_key));
-        self.shared_len += len;
-        self.appended += len as u64;
+        self.apart_len += payload.len();
+        let apart = self.apart.get_or_insert_default();
+        apart.shared.push_back(Shared::new(self.end, payload, masking_key));
     }
 
     /// `len` octets behind what is queued.
@@ -354,16 +380,8 @@ impl Output {
 
     #[cold]
     fn make_room(&mut self, len: usize) {
-        let boundary = self.frame_boundary(self.start);
-        if self.start >= self.buffer.len() / 2 {
-            let written = self.start;
-            self.buffer.copy_within(written..self.end, 0);
-            self.start = 0;
-            self.end -= written;
-            self.frame_at = boundary - written;
-            for shared in &mut self.shared {
-                shared.at -= written;
-            }
+        if self.start > 0 && self.start >= self.buffer.len() / 2 {
+            self.drop_written();
         }
         let needed = self.end + len;
         if self.buffer.len() < needed {
@@ -371,6 +389,23 @@ impl Output {
         }
     }
 
+    /// Moves what is queued to the front of the buffer.
+    fn drop_written(&mut self) {
+        let Self { buffer, start, end, apart, .. } = self;
+        let written = mem::take(start);
+        // The buffer may begin inside a frame from here on.
+        let apart = apart.get_or_insert_default();
+        apart.move_to_boundary(&buffer[..*end], written);
+        apart.frame_at -= written;
+        for shared in &mut apart.shared {
+            shared.at -= written;
+        }
+        buffer.copy_within(written..*end, 0);
+        *end -= written;
+    }
+}
+
+impl Apart {
     /// Masks the next piece of the first shared payload, if it has a key and the last piece is out.
     fn mask_next_piece(&mut self) {
         let Some(shared) = self.shared.front_mut() else { return };
@@ -389,9 +424,9 @@ impl Output {
         shared.masking_key = Some(key.advanced(len));
     }
 
-    /// Where `buffer` goes on behind what the transport has been given.
-    fn behind_offered(&self) -> usize {
-        let (mut at, mut left) = (self.start, self.offered);
+    /// Where the buffer, queued from `start` to `end`, goes on behind what the transport has been given.
+    fn behind_offered(&self, start: usize, end: usize) -> usize {
+        let (mut at, mut left) = (start, self.offered);
         for shared in &self.shared {
             let copied = left.min(shared.at - at);
             at += copied;
@@ -401,21 +436,20 @@ impl Output {
             }
             left = left.saturating_sub(shared.len());
         }
-        at + left.min(self.end - at)
+        at + left.min(end - at)
     }
 
-    /// The first place at or behind `from` where one frame ends and another begins, or may.
-    fn frame_boundary(&mut self, from: usize) -> usize {
+    /// Moves on to the first place at or behind `from` where one frame ends and another begins, or may.
+    fn move_to_boundary(&mut self, buffer: &[u8], from: usize) {
         while self.frame_at < from {
-            self.frame_at = self.frame_behind(self.frame_at);
+            self.frame_at = self.frame_behind(buffer, self.frame_at);
         }
-        self.frame_at
     }
 
     /// Where the header of the next frame lies, or will, given where that of a frame that has begun lies.
-    fn frame_behind(&self, at: usize) -> usize {
+    fn frame_behind(&self, buffer: &[u8], at: usize) -> usize {
         // INVARIANT: every header lies in `buffer` as one piece, put there by `push_copied` or `push_head`.
-        let head = &self.buffer[at..self.end];
+        let head = &buffer[at..];
         let (payload_len, extended) = match head[1] & 0x7f {
             126 => (u64::from(u16::from_be_bytes([head[2], head[3]])), 2),
             127 => {
@@ -426,9 +460,16 @@ impl Output {
             short => (u64::from(short), 0),
         };
         let masking_key = if head[1] & 0x80 != 0 { 4 } else { 0 };
-        // Exactly the payloads above this length are not in `buffer`.
-        let copied = if payload_len <= COPY_UP_TO as u64 { payload_len as usize } else { 0 };
-        at + 2 + extended + masking_key + copied
+        let payload_at = at + 2 + extended + masking_key;
+        // INVARIANT: a payload is in memory, so its length is a `usize`.
+        if self.has_payload_at(payload_at) { payload_at } else { payload_at + payload_len as usize }
+    }
+
+    /// Whether a payload that is not in the buffer belongs there: then it is that of the header right before, since any
+    /// other has a header of its own before it. One that has been written is not asked for: `frame_at` has passed it.
+    fn has_payload_at(&self, at: usize) -> bool {
+        let first = self.shared.partition_point(|shared| shared.at < at);
+        self.shared.range(first..).take_while(|shared| shared.at == at).any(|shared| shared.pong_len == 0)
     }
 }
 

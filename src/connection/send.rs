@@ -4,7 +4,6 @@
 //! compresses it, the outbox puts frames in order and knows whether any may still be sent. Control frames need only the
 //! outbox.
 
-#[cfg(feature = "deflate")]
 use alloc::boxed::Box;
 
 use super::closing::{Closing, TransportPhase};
@@ -50,14 +49,20 @@ pub enum Fin {
     Last,
 }
 
-/// What the frames of a message are.
+/// What the frames of a message are: one, as long as there is no box.
 #[derive(Debug)]
 pub(crate) struct Encoder {
+    unusual: Option<Box<Unusual>>,
+}
+
+/// How messages are sent when it is not each as it is and in one frame.
+#[derive(Debug, Default)]
+struct Unusual {
     fragment_len: Option<usize>,
     /// The caller sends a message in fragments, and has not finished it.
     open: Option<Open>,
     #[cfg(feature = "deflate")]
-    compressor: Option<Box<Compressor>>,
+    compressor: Option<Compressor>,
 }
 
 /// A message that the caller sends in fragments.
@@ -79,28 +84,24 @@ pub(crate) struct Prepared<'a> {
 /// Frames in order, and whether any may still be sent.
 #[derive(Debug)]
 pub(crate) struct Outbox {
-    role: Role,
     keys: KeySource,
     high_water_mark: usize,
     pub(crate) output: Output,
     pub(crate) closing: Closing,
-    /// Nothing can be written any more.
-    write_failed: bool,
 }
 
 impl Encoder {
     pub(crate) fn new(config: &Config) -> Self {
-        Self {
-            fragment_len: config.fragment_len.map(|len| len.max(1)),
-            open: None,
-            #[cfg(feature = "deflate")]
-            compressor: None,
-        }
+        let fragment_len = config.fragment_len.map(|len| len.max(1));
+        let unusual = fragment_len.map(|_| Box::new(Unusual { fragment_len, ..Unusual::default() }));
+        Self { unusual }
     }
 
     #[cfg(feature = "deflate")]
     pub(crate) fn set_deflate(&mut self, agreement: &Agreement, role: Role) {
-        self.compressor = Compressor::new(agreement, role).map(Box::new);
+        if let Some(compressor) = Compressor::new(agreement, role) {
+            self.unusual.get_or_insert_default().compressor = Some(compressor);
+        }
     }
 
     /// Whether preparing this message may take long.
@@ -112,7 +113,8 @@ impl Encoder {
     )]
     pub(crate) fn compresses(&self, message: &OutgoingMessage<'_>) -> bool {
         #[cfg(feature = "deflate")]
-        return self.compressor.is_some() && message.compression != Compression::Never;
+        return message.compression != Compression::Never
+            && self.unusual.as_ref().is_some_and(|unusual| unusual.compressor.is_some());
         #[cfg(not(feature = "deflate"))]
         {
             let _ = message;
@@ -137,15 +139,11 @@ impl Encoder {
     /// anything else to it, and leaves it to [`send`](Self::send).
     #[inline(always)]
     pub(crate) fn send_usual(&self, message: &OutgoingMessage<'_>, outbox: &mut Outbox) -> bool {
-        #[cfg(feature = "deflate")]
-        let compresses = self.compressor.is_some();
-        #[cfg(not(feature = "deflate"))]
-        let compresses = false;
-        if compresses || self.fragment_len.is_some() || self.open.is_some() || outbox.may_queue().is_err() {
+        if self.unusual.is_some() || outbox.may_queue().is_err() {
             return false;
         }
-        let Outbox { role, keys, output, .. } = outbox;
-        let next_key = || next_key(*role, keys);
+        let Outbox { keys, output, closing, .. } = outbox;
+        let next_key = || next_key(closing.role(), keys);
         output.push_if_room(first_opcode(message.kind), next_key, message.payload.octets())
     }
 
@@ -162,12 +160,12 @@ impl Encoder {
     #[inline]
     pub(crate) fn prepare<'a>(&mut self, message: OutgoingMessage<'a>) -> Result<Prepared<'a>, SendError> {
         // RFC 6455 §5.4: fragments of one message are not interleaved with another.
-        if self.open.is_some() {
+        if self.unusual.as_ref().is_some_and(|unusual| unusual.open.is_some()) {
             return Err(SendError::MessageOpen);
         }
         Ok(Prepared {
             #[cfg(feature = "deflate")]
-            compressed: self.compressor.as_mut().and_then(|compressor| {
+            compressed: self.compressor().and_then(|compressor| {
                 let payload = message.payload.octets();
                 let is_text = message.kind == MessageKind::Text;
                 let part = compressor.judge(payload.len(), is_text, message.compression)?;
@@ -192,7 +190,7 @@ impl Encoder {
         if let Some((compressed, part)) = prepared.compressed {
             // RFC 7692 §6.1: fragments are made of the compressed payload.
             self.push_payload(Rsv::RSV1, opcode, compressed_payload(&compressed), outbox);
-            if let Some(compressor) = &mut self.compressor {
+            if let Some(compressor) = self.compressor() {
                 let OutgoingMessage { kind, payload, .. } = &prepared.message;
                 compressor.commit(compressed, payload.octets(), *kind == MessageKind::Text, part);
             }
@@ -203,7 +201,7 @@ impl Encoder {
 
     #[inline]
     fn push_payload(&self, rsv: Rsv, opcode: DataOpcode, payload: Payload<'_>, outbox: &mut Outbox) {
-        match self.fragment_len {
+        match self.unusual.as_ref().and_then(|unusual| unusual.fragment_len) {
             None => outbox.push_data(true, rsv, opcode, payload),
             Some(fragment_len) => push_fragments(outbox, rsv, opcode, payload, fragment_len),
         }
@@ -218,24 +216,44 @@ impl Encoder {
     ) -> Result<(), SendError> {
         outbox.may_queue()?;
         let kind = fragment.kind;
-        let opcode = match self.open {
+        let unusual = self.unusual.get_or_insert_default();
+        let opcode = match unusual.open {
             None => first_opcode(kind),
             Some(open) if open.kind == kind => DataOpcode::Continuation,
             Some(_) => return Err(SendError::WrongFragmentKind),
         };
         #[cfg(feature = "deflate")]
-        let compressed = self.push_compressed(&fragment, fin, opcode, outbox);
+        let compressed = unusual.push_compressed(&fragment, fin, opcode, outbox);
         #[cfg(not(feature = "deflate"))]
         let compressed = false;
         if !compressed {
             outbox.push_data(fin == Fin::Last, Rsv::NONE, opcode, fragment.payload);
         }
-        self.open = (fin == Fin::More).then_some(Open {
+        unusual.open = (fin == Fin::More).then_some(Open {
             kind,
             #[cfg(feature = "deflate")]
             compressed,
         });
+        if unusual.is_usual() {
+            self.unusual = None;
+        }
         Ok(())
+    }
+
+    #[cfg(feature = "deflate")]
+    fn compressor(&mut self) -> Option<&mut Compressor> {
+        self.unusual.as_mut()?.compressor.as_mut()
+    }
+}
+
+impl Unusual {
+    /// Nothing of it is left.
+    fn is_usual(&self) -> bool {
+        #[cfg(feature = "deflate")]
+        let compresses = self.compressor.is_some();
+        #[cfg(not(feature = "deflate"))]
+        let compresses = false;
+        self.fragment_len.is_none() && self.open.is_none() && !compresses
     }
 
     /// Queues a piece of a compressed message; `false` if the message is not compressed.
@@ -272,18 +290,17 @@ impl Encoder {
 impl Outbox {
     pub(crate) fn new(role: Role, config: &Config, keys: KeySource) -> Self {
         Self {
-            role,
             keys,
             high_water_mark: config.high_water_mark.max(1),
             output: Output::default(),
             closing: Closing::new(role, config.close_timeout),
-            write_failed: false,
         }
     }
 
     /// Which end this is.
+    #[inline]
     pub(crate) fn role(&self) -> Role {
-        self.role
+        self.closing.role()
     }
 
     /// Whether senders have to wait, and received input is to be left alone.
@@ -304,7 +321,7 @@ impl Outbox {
     pub(crate) fn close(&mut self, close: &CloseFrame<'_>) -> Result<(), SendError> {
         self.may_send()?;
         // RFC 6455 §7.4.1: 1010 is not used by the server.
-        if close.code() == Some(CloseCode::MANDATORY_EXTENSION) && self.role == Role::Server {
+        if close.code() == Some(CloseCode::MANDATORY_EXTENSION) && self.role() == Role::Server {
             return Err(SendError::CodeNotForRole);
         }
         self.closing.close_queued(close.code());
@@ -314,7 +331,7 @@ impl Outbox {
 
     /// Answers a Ping: in order while little is queued, else only the newest (RFC 6455 §5.5.3).
     pub(crate) fn answer_ping(&mut self, payload: &[u8]) {
-        if !self.closing.answers_pings() || self.write_failed {
+        if !self.closing.answers_pings() || self.closing.has_write_failed() {
             return;
         }
         let Some(header) = self.control_header(ControlOpcode::Pong, payload.len()) else { return };
@@ -355,7 +372,7 @@ impl Outbox {
     /// Nothing can be written any more. Frames that have come are still looked at; what would have to be written is
     /// lost, and without our Close the end is not clean.
     pub(crate) fn fail_writing(&mut self) {
-        self.write_failed = true;
+        self.closing.write_failed();
         self.output.clear();
         self.settle();
     }
@@ -363,7 +380,7 @@ impl Outbox {
     /// Whether nothing can be written any more.
     #[cfg(feature = "tokio")]
     pub(crate) fn write_failed(&self) -> bool {
-        self.write_failed
+        self.closing.has_write_failed()
     }
 
     pub(crate) fn abort(&mut self) {
@@ -383,9 +400,7 @@ impl Outbox {
 
     /// Lets the closing handshake go on when nothing is queued, and drops what can no longer be written.
     fn settle(&mut self) {
-        if self.write_failed {
-            self.closing.write_failed();
-        }
+        self.closing.settle_failed_write();
         if self.closing.phase() == TransportPhase::Drop {
             self.output.clear();
         }
@@ -396,8 +411,7 @@ impl Outbox {
 
     #[inline]
     pub(crate) fn may_send(&self) -> Result<(), SendError> {
-        self.closing.may_send()?;
-        if self.write_failed { Err(SendError::Closed) } else { Ok(()) }
+        self.closing.may_send()
     }
 
     #[inline]
@@ -444,7 +458,7 @@ impl Outbox {
     }
 
     fn next_key(&mut self) -> Option<MaskingKey> {
-        next_key(self.role, &mut self.keys)
+        next_key(self.role(), &mut self.keys)
     }
 }
 

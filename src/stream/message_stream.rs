@@ -20,7 +20,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<S> {
     #[inline(always)]
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let socket = self.get_mut();
-        if socket.failure_yielded {
+        if socket.transport.failure_yielded {
             return Poll::Ready(None);
         }
         match socket.poll_usual(cx) {
@@ -28,7 +28,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<S> {
             Usual::Pending => Poll::Pending,
             Usual::Other => {
                 let received = ready!(socket.poll_receive_any(cx));
-                socket.failure_yielded = received.is_err();
+                socket.transport.failure_yielded = received.is_err();
                 Poll::Ready(received.transpose())
             }
         }
@@ -38,7 +38,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> FusedStream for WebSocket<S> {
     fn is_terminated(&self) -> bool {
         let ended_well = self.close_report().is_some_and(|report| report.failure.is_none());
-        self.failure_yielded || ended_well
+        self.transport.failure_yielded || ended_well
     }
 }
 

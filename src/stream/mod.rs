@@ -95,6 +95,12 @@ use transport::{Progress, ReadAhead, Transport};
 /// The deadlines of the closing handshake need tokio's timer: a runtime that is built by hand needs `enable_time`, or the
 /// first close panics.
 ///
+/// # Memory
+///
+/// An idle connection owns no buffer: it is the size of this struct, less than half a kibioctet, and what the runtime needs
+/// for a task and a socket. A future has room for it twice if it is an `async fn` with the WebSocket as an argument, and once
+/// if it is an `async move` block that captures it.
+///
 /// # Dropping
 ///
 /// Dropping a WebSocket does no I/O: what was fed and not flushed is lost, and the peer sees the transport end without
@@ -103,11 +109,12 @@ use transport::{Progress, ReadAhead, Transport};
 pub struct WebSocket<S> {
     receive: ReceiveSide,
     encoder: Encoder,
-    outbox: Outbox,
+    /// Boxed: a runtime aligns tasks and sockets to 128 octets, and between such blocks the system's allocator has room for a
+    /// small one.
+    outbox: Box<Outbox>,
     transport: Transport<S>,
-    negotiated: Negotiated,
-    /// The `Stream` has yielded the failure.
-    failure_yielded: bool,
+    /// `None` when it is the default.
+    negotiated: Option<Box<Negotiated>>,
 }
 
 impl<S> WebSocket<S> {
@@ -144,6 +151,7 @@ impl<S> WebSocket<S> {
             Some(agreement) => connection.with_deflate(agreement),
             None => connection,
         };
+        let negotiated = (negotiated != Negotiated::default()).then(|| Box::new(negotiated));
         Self { negotiated, ..Self::new(io, connection, unread.into()) }
     }
 
@@ -152,23 +160,22 @@ impl<S> WebSocket<S> {
         Self {
             receive: ReceiveSide::new(receive, unread),
             encoder,
-            outbox,
+            outbox: Box::new(outbox),
             transport: Transport::new(io),
-            negotiated: Negotiated::default(),
-            failure_yielded: false,
+            negotiated: None,
         }
     }
 
     /// The subprotocol in use, or `None` when the ends agreed on none.
     pub fn subprotocol(&self) -> Option<&str> {
-        self.negotiated.subprotocol()
+        self.negotiated.as_ref()?.subprotocol()
     }
 
     /// How messages are compressed, or `None` when they are not (RFC 7692).
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn deflate(&self) -> Option<&crate::deflate::Agreement> {
-        self.negotiated.deflate()
+        self.negotiated.as_ref()?.deflate()
     }
 
     /// The transport; `None` once the connection has ended and let go of it.
@@ -315,10 +322,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ///
     /// Dropping the future has queued the whole message or none of it: none if it was never polled, or waited for room
     /// in the queue. What is queued leaves with the next call of any method.
-    pub async fn send<'m>(&mut self, message: impl Into<OutgoingMessage<'m>>) -> Result<(), Error> {
-        poll_fn(|cx| self.poll_room(cx)).await?;
-        self.queue(message.into()).map_err(|error| self.transport.refused(error, &self.outbox))?;
-        self.flush().await
+    pub fn send<'m, M: Into<OutgoingMessage<'m>>>(
+        &mut self,
+        message: M,
+    ) -> impl Future<Output = Result<(), Error>> + use<'_, 'm, S, M> {
+        let mut message = Some(message.into());
+        let mut until = 0;
+        poll_fn(move |cx| {
+            if message.is_some() {
+                ready!(self.poll_room(cx))?;
+            }
+            if let Some(message) = message.take() {
+                self.queue(message).map_err(|error| self.transport.refused(error, &self.outbox))?;
+                until = self.outbox.output.appended();
+            }
+            self.poll_written(cx, until)
+        })
     }
 
     /// Queues a message at the call; the future only waits while more than the high-water mark is queued.

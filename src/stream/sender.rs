@@ -37,10 +37,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
     /// # Cancel safety
     ///
     /// Dropping the future has queued the whole message or none of it. What is queued leaves when any half is polled.
-    pub async fn send<'m>(&self, message: impl Into<OutgoingMessage<'m>>) -> Result<(), Error> {
+    pub fn send<'m, M: Into<OutgoingMessage<'m>>>(
+        &self,
+        message: M,
+    ) -> impl Future<Output = Result<(), Error>> + use<'_, 'm, S, M> {
         let mut queueing = Queueing::new(self, message.into());
-        poll_fn(|cx| queueing.poll(cx)).await?;
-        poll_fn(|cx| self.poll_written(cx, &mut queueing.place, queueing.until)).await
+        let mut is_queued = false;
+        poll_fn(move |cx| {
+            if !is_queued {
+                ready!(queueing.poll(cx))?;
+                is_queued = true;
+            }
+            self.poll_written(cx, &mut queueing.place, queueing.until)
+        })
     }
 
     /// Queues a message; waits only while more than the high-water mark is queued. It leaves when any half is polled.
@@ -52,10 +61,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
     /// # Cancel safety
     ///
     /// Dropping the future has queued the whole message or none of it: none if it was never polled.
-    pub fn feed<'m>(
+    pub fn feed<'m, M: Into<OutgoingMessage<'m>>>(
         &self,
-        message: impl Into<OutgoingMessage<'m>>,
-    ) -> impl Future<Output = Result<(), Error>> {
+        message: M,
+    ) -> impl Future<Output = Result<(), Error>> + use<'_, 'm, S, M> {
         let mut queueing = Queueing::new(self, message.into());
         poll_fn(move |cx| {
             ready!(queueing.poll(cx))?;

@@ -27,7 +27,6 @@ pub(super) type State<S> = Shared<ReceiveSide, OutputSide<S>>;
 /// Messages in order, their frames, and the transport they go to: behind one lock.
 #[derive(Debug)]
 pub(super) struct OutputSide<S> {
-    role: Role,
     /// `None` while a sender compresses a message: others wait without a lock.
     pub(super) encoder: Option<Encoder>,
     pub(super) outbox: Outbox,
@@ -62,7 +61,7 @@ impl<S> Output for OutputSide<S> {
 /// anything: a server sends 1001, a client an empty Close. The senders drive it on.
 pub struct Receiver<S> {
     state: Arc<State<S>>,
-    negotiated: Negotiated,
+    negotiated: Option<Box<Negotiated>>,
     failure_yielded: bool,
     /// It was parked when it was polled last.
     parked: bool,
@@ -74,8 +73,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// Pings are answered, and the closing handshake goes on, whichever half is polled. The unsplit socket is faster:
     /// split only when messages are sent that do not answer one just received.
     pub fn split(self) -> (Receiver<S>, Sender<S>) {
-        let Self { receive, encoder, outbox, transport, negotiated, failure_yielded } = self;
-        let output = OutputSide { role: outbox.role(), encoder: Some(encoder), outbox, transport };
+        let Self { receive, encoder, outbox, transport, negotiated } = self;
+        let failure_yielded = transport.failure_yielded;
+        let output = OutputSide { encoder: Some(encoder), outbox: *outbox, transport };
         let state = Arc::new(Shared::new(receive, output));
         let receiver = Receiver { state: Arc::clone(&state), negotiated, failure_yielded, parked: false };
         (receiver, Sender { state })
@@ -166,14 +166,14 @@ impl<S> Receiver<S> {
     /// The subprotocol in use, or `None` when the ends agreed on none.
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
-        self.negotiated.subprotocol()
+        self.negotiated.as_ref()?.subprotocol()
     }
 
     /// How messages are compressed, or `None` when they are not (RFC 7692).
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn deflate(&self) -> Option<&crate::deflate::Agreement> {
-        self.negotiated.deflate()
+        self.negotiated.as_ref()?.deflate()
     }
 
     /// Another handle that sends.
@@ -186,7 +186,7 @@ impl<S> Receiver<S> {
 impl<S> Drop for Receiver<S> {
     fn drop(&mut self) {
         let mut output = self.state.lock_output();
-        let code = match output.role {
+        let code = match output.outbox.role() {
             Role::Server => Some(CloseCode::GOING_AWAY),
             Role::Client => None,
         };

@@ -31,8 +31,18 @@ pub(super) struct Transport<S> {
     unflushed: bool,
     /// Reading came to its end, by the end of the stream or by an error.
     read_ended: bool,
+    /// The `Stream` has yielded the failure.
+    pub(super) failure_yielded: bool,
+    /// Boxed: no connection has it before its end begins.
+    ending: Option<Box<Ending>>,
+}
+
+/// What is needed once a connection ends: until then there is no error and no deadline.
+#[derive(Debug)]
+struct Ending {
     /// The first error of reading or writing.
     error: Option<Arc<io::Error>>,
+    /// What deadlines are counted from.
     origin: Instant,
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -57,14 +67,21 @@ pub(super) enum ReadAhead {
 
 impl<S> Transport<S> {
     pub(super) fn new(io: S) -> Self {
-        Self {
-            io: Some(io),
-            unflushed: false,
-            read_ended: false,
-            error: None,
-            origin: Instant::now(),
-            timer: None,
-        }
+        Self { io: Some(io), unflushed: false, read_ended: false, failure_yielded: false, ending: None }
+    }
+
+    fn ending(&mut self) -> &mut Ending {
+        self.ending
+            .get_or_insert_with(|| Box::new(Ending { error: None, origin: Instant::now(), timer: None }))
+    }
+
+    /// Keeps the first error of reading or writing.
+    fn keep_error(&mut self, error: io::Error) {
+        self.ending().error.get_or_insert_with(|| Arc::new(error));
+    }
+
+    fn kept_error(&self) -> Option<&Arc<io::Error>> {
+        self.ending.as_ref()?.error.as_ref()
     }
 
     pub(super) fn get_ref(&self) -> Option<&S> {
@@ -84,8 +101,14 @@ impl<S> Transport<S> {
     /// Lets go of the transport, without a word.
     pub(super) fn let_go(&mut self) {
         self.io = None;
-        self.timer = None;
+        self.stop_timer();
         self.unflushed = false;
+    }
+
+    fn stop_timer(&mut self) {
+        if let Some(ending) = &mut self.ending {
+            ending.timer = None;
+        }
     }
 
     /// Why output can no longer be written, if it cannot.
@@ -107,7 +130,7 @@ impl<S> Transport<S> {
 
     /// The failure as the caller sees it, with the I/O error that belongs to it.
     pub(super) fn error(&self, failure: Failure) -> Error {
-        Error::of(failure, self.error.as_ref())
+        Error::of(failure, self.kept_error())
     }
 }
 
@@ -278,12 +301,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
         if error.kind() == io::ErrorKind::UnexpectedEof {
             return;
         }
-        self.error.get_or_insert_with(|| Arc::new(error));
+        self.keep_error(error);
     }
 
     /// Everything that was read is parsed, and no more can come.
     fn end_reading(&mut self, outbox: &mut Outbox) -> Poll<Progress> {
-        if self.error.is_some() {
+        if self.kept_error().is_some() {
             outbox.transport_failed();
         } else {
             outbox.end_of_stream();

@@ -2,14 +2,13 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::coop;
 use tokio::time::sleep_until;
 
-use super::{Progress, Transport};
+use super::{Ending, Progress, Transport};
 use crate::connection::{Outbox, Timestamp, TransportPhase};
 use crate::stream::buffer;
 
@@ -36,7 +35,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
                         return Poll::Ready(Progress::Again);
                     }
                     Poll::Ready(Err(error)) => {
-                        self.error.get_or_insert_with(|| Arc::new(error));
+                        self.keep_error(error);
                         outbox.transport_failed();
                         return Poll::Ready(Progress::Again);
                     }
@@ -94,9 +93,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
     }
 
     /// Does what is due: a peer that always has something to read must not put off the end.
-    pub(super) fn check_deadline(&self, outbox: &mut Outbox) {
+    pub(super) fn check_deadline(&mut self, outbox: &mut Outbox) {
         if outbox.closing.next_deadline().is_some() {
-            outbox.handle_timeout(Timestamp::from_origin(self.origin.elapsed()));
+            outbox.handle_timeout(Timestamp::from_origin(self.ending().origin.elapsed()));
         }
     }
 
@@ -108,21 +107,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
     ) -> Poll<Progress> {
         let phase = outbox.closing.phase();
         while let Some(deadline) = outbox.closing.next_deadline() {
+            let Ending { origin, timer, .. } = self.ending();
             if deadline > Timestamp::ORIGIN {
                 // A timeout beyond what the clock can tell never comes.
-                let Some(deadline) = self.origin.checked_add(deadline.since_origin()) else { break };
-                let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+                let Some(deadline) = origin.checked_add(deadline.since_origin()) else { break };
+                let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
                 if timer.deadline() != deadline {
                     timer.as_mut().reset(deadline);
                 }
                 ready!(timer.as_mut().poll(cx));
             }
-            outbox.handle_timeout(Timestamp::from_origin(self.origin.elapsed()));
+            outbox.handle_timeout(Timestamp::from_origin(origin.elapsed()));
             if outbox.closing.phase() != phase {
                 return Poll::Ready(Progress::Again);
             }
         }
-        self.timer = None;
+        self.stop_timer();
         Poll::Pending
     }
 }

@@ -2,7 +2,6 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -19,7 +18,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
         if !outbox.write_failed()
             && let Err(error) = ready!(self.try_poll_write(cx, outbox))
         {
-            self.error.get_or_insert_with(|| Arc::new(error));
+            self.keep_error(error);
             outbox.fail_writing();
         }
         Poll::Ready(())
