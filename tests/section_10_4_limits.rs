@@ -7,6 +7,9 @@ use sansocket::{Config, Limits, ProtocolError, Role};
 use support::allocations::{Counting, allocated_by, held_by, peak_of};
 use support::{BOTH_ROLES, Event, connection, every_split, from_peer, key_len, server_frame};
 
+/// What a message that is not whole costs besides its octets.
+const STATE: usize = 96;
+
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
@@ -129,7 +132,7 @@ fn both_receive_huge_claim_and_allocate_nothing() {
                 let room = connection.destination().unwrap().room();
                 assert_eq!(room, 0, "nothing has come that would justify room");
             });
-            assert_eq!(allocated, 0, "for a header");
+            assert!(allocated <= STATE, "{allocated} octets for a header");
             let (allocated, ()) = allocated_by(|| {
                 assert_eq!(connection.receive(&mut payload).unwrap().consumed, 8);
                 let room = connection.destination().unwrap().room();
@@ -250,7 +253,7 @@ fn both_receive_100_000_empty_fragments_by_default_and_refuse_one_more() {
                 assert!(connection.receive(&mut more).is_ok());
             }
         });
-        assert_eq!(allocated, 0, "they cost no memory");
+        assert!(allocated <= STATE, "{allocated} octets, however many they are");
         assert_eq!(connection.receive(&mut more), Err(ProtocolError::TooManyEmptyFragments.into()));
     }
 }
@@ -345,7 +348,7 @@ fn both_receive_fragments_and_hold_no_more_than_the_limit() {
                 assert_eq!(connection.receive(&mut next).unwrap().event, None);
             }
         });
-        assert!((LIMIT - 1000..=LIMIT).contains(&held), "{held} octets for a limit of {LIMIT}");
+        assert!((LIMIT - 1000..=LIMIT + STATE).contains(&held), "{held} octets for a limit of {LIMIT}");
     }
 }
 

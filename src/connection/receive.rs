@@ -1,6 +1,5 @@
 //! Octets in, events out: RFC 6455 §5.2, §5.4, §5.5, §6.2.
 
-#[cfg(feature = "deflate")]
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
@@ -30,23 +29,34 @@ use crate::utf8::{self, Utf8Bytes};
 /// at once.
 #[derive(Debug)]
 pub(crate) struct ReceivePath {
-    expect: Expect,
     limits: Limits,
+    /// How many octets of payload the message may still get.
+    max_message_len: usize,
     frame: Frame,
-    message: Assembly,
-    /// The payload of a control frame that comes in pieces.
-    control: Vec<u8>,
-    ended: Option<Result<(), ProtocolError>>,
+    masked: bool,
+    rsv: Rsv,
+    message_open: bool,
     /// What the last call of `receive` located may still be looked at, and does not lie in the input.
     located: bool,
-    pub(super) ahead: Ahead,
+    ended: Option<Result<(), ProtocolError>>,
+    /// Boxed: a connection whose messages lie whole in the input never has it, nor has an idle one.
+    unusual: Option<Box<Unusual>>,
     #[cfg(feature = "deflate")]
     decompressor: Option<Box<Decompressor>>,
 }
 
+/// What does not lie whole in the input, or was looked at before its turn.
+#[derive(Debug, Default)]
+struct Unusual {
+    message: Assembly,
+    /// The payload of a control frame that comes in pieces.
+    control: Vec<u8>,
+    ahead: Ahead,
+}
+
 /// How far the scan for Pings has come that looks past messages nobody has received yet.
 #[derive(Debug, Default)]
-pub(super) struct Ahead {
+struct Ahead {
     /// Where the next frame begins that has not been looked at, counted from the first octet that no call of `receive`
     /// has taken; zero when nothing has been.
     offset: usize,
@@ -76,21 +86,15 @@ enum Frame {
 impl ReceivePath {
     pub(crate) fn new(role: Role, limits: &Limits) -> Self {
         Self {
-            expect: Expect {
-                masked: role.expects_masked(),
-                rsv: Rsv::NONE,
-                message_open: false,
-                max_frame_len: limits.frame_len(),
-                max_message_len: limits.message_len(),
-                max_compressed_len: None,
-            },
             limits: *limits,
+            max_message_len: limits.message_len(),
             frame: Frame::Between,
-            message: Assembly::default(),
-            control: Vec::new(),
-            ended: None,
+            masked: role.expects_masked(),
+            rsv: Rsv::NONE,
+            message_open: false,
             located: false,
-            ahead: Ahead::default(),
+            ended: None,
+            unusual: None,
             #[cfg(feature = "deflate")]
             decompressor: None,
         }
@@ -98,9 +102,24 @@ impl ReceivePath {
 
     #[cfg(feature = "deflate")]
     pub(crate) fn set_deflate(&mut self, agreement: &Agreement, role: Role) {
-        self.expect.rsv = Rsv::RSV1;
-        self.expect.max_compressed_len = Some(self.limits.compressed_len());
+        self.rsv = Rsv::RSV1;
         self.decompressor = Some(Box::new(Decompressor::new(agreement, role)));
+    }
+
+    /// What is expected of the next header.
+    #[inline(always)]
+    fn expect(&self) -> Expect {
+        Expect {
+            masked: self.masked,
+            rsv: self.rsv,
+            message_open: self.message_open,
+            max_frame_len: self.limits.frame_len(),
+            max_message_len: self.max_message_len,
+            #[cfg(feature = "deflate")]
+            max_compressed_len: (self.rsv == Rsv::RSV1).then(|| self.limits.compressed_len()),
+            #[cfg(not(feature = "deflate"))]
+            max_compressed_len: None,
+        }
     }
 
     /// Takes octets until there is an event or the input is used up but for the beginning of a header.
@@ -117,7 +136,7 @@ impl ReceivePath {
     #[inline(always)]
     pub(crate) fn usual(&mut self, input: &mut [u8]) -> Option<Located> {
         match self.frame {
-            Frame::Between => locate(self.expect.usual_message(input)?, input),
+            Frame::Between => locate(self.expect().usual_message(input)?, input),
             _ => None,
         }
     }
@@ -131,14 +150,19 @@ impl ReceivePath {
             // RFC 6455 §7.1.7: after failing, nothing from the peer is processed.
             Some(Err(error)) => return Err(error),
         }
-        self.message.clear_delivered();
+        if let Some(unusual) = &mut self.unusual {
+            unusual.message.clear_delivered();
+        }
         let received = self.step(input);
         match &received {
             Ok(received) => {
                 self.located = received.event.is_some_and(|located| located.place != Place::Input);
-                self.ahead.consumed(received.consumed);
-                let begins = matches!(self.frame, Frame::Header) && !self.expect.message_open;
-                if begins && !self.located && self.ended.is_none() && self.ahead.offset == 0 {
+                let is_ahead = self.unusual.as_mut().is_some_and(|unusual| {
+                    unusual.ahead.consumed(received.consumed);
+                    unusual.ahead.offset > 0
+                });
+                let begins = matches!(self.frame, Frame::Header) && !self.message_open;
+                if begins && !self.located && self.ended.is_none() && !is_ahead {
                     self.frame = Frame::Between;
                 }
             }
@@ -152,7 +176,7 @@ impl ReceivePath {
 
     fn step(&mut self, input: &mut [u8]) -> Result<Received, ProtocolError> {
         if let Frame::Between | Frame::Header = self.frame
-            && let Some(message) = self.expect.whole_message(input)
+            && let Some(message) = self.expect().whole_message(input)
             && let Some(located) = locate(message, input)
         {
             return Ok(Received { consumed: located.end, event: Some(located) });
@@ -162,7 +186,7 @@ impl ReceivePath {
             match self.frame {
                 Frame::Between | Frame::Header => {
                     self.frame = Frame::Header;
-                    let Some((header, len)) = FrameHeader::decode(&input[at..], &self.expect)? else {
+                    let Some((header, len)) = FrameHeader::decode(&input[at..], &self.expect())? else {
                         return Ok(Received { consumed: at, event: None });
                     };
                     at += len;
@@ -179,7 +203,7 @@ impl ReceivePath {
                             return self.control_event(located, input, end);
                         }
                         Opcode::Control(opcode) => {
-                            self.control.clear();
+                            self.unusual().control.clear();
                             let key = header.masking_key();
                             self.frame = Frame::Control { opcode, missing: payload_len, key };
                         }
@@ -198,9 +222,9 @@ impl ReceivePath {
                         }
                         Frame::Data { fin: true, .. } => {
                             self.frame = Frame::Header;
-                            self.expect.message_open = false;
-                            self.expect.max_message_len = self.limits.message_len();
-                            let kind = self.message.finish()?.into();
+                            self.message_open = false;
+                            self.max_message_len = self.limits.message_len();
+                            let kind = self.unusual().message.finish()?.into();
                             let event = Some(Located::apart(kind, self.finished_place()));
                             return Ok(Received { consumed: at, event });
                         }
@@ -209,11 +233,12 @@ impl ReceivePath {
                 }
                 Frame::Control { opcode, missing, key } => {
                     let len = missing.min(input.len() - at);
-                    let start = self.control.len();
-                    self.control.extend_from_slice(&input[at..at + len]);
+                    let control = &mut self.unusual().control;
+                    let start = control.len();
+                    control.extend_from_slice(&input[at..at + len]);
                     at += len;
                     if let Some(key) = key {
-                        key.mask(&mut self.control[start..]);
+                        key.mask(&mut control[start..]);
                     }
                     if len < missing {
                         let key = key.map(|key| key.advanced(len));
@@ -233,9 +258,10 @@ impl ReceivePath {
         opcode: DataOpcode,
         payload_len: usize,
     ) -> Result<(), ProtocolError> {
+        let message = &mut self.unusual.get_or_insert_default().message;
         match opcode {
-            DataOpcode::Text => self.message.begin(MessageKind::Text),
-            DataOpcode::Binary => self.message.begin(MessageKind::Binary),
+            DataOpcode::Text => message.begin(MessageKind::Text),
+            DataOpcode::Binary => message.begin(MessageKind::Binary),
             DataOpcode::Continuation => {}
         }
         #[cfg(feature = "deflate")]
@@ -245,15 +271,15 @@ impl ReceivePath {
             decompressor.begin(header.rsv() == Rsv::RSV1);
         }
         if !header.fin() || opcode == DataOpcode::Continuation {
-            self.message.count_fragment(payload_len, &self.limits)?;
+            message.count_fragment(payload_len, &self.limits)?;
         }
         #[cfg(feature = "deflate")]
         if header.rsv() == Rsv::RSV1 {
-            self.expect.max_message_len = self.limits.compressed_len();
+            self.max_message_len = self.limits.compressed_len();
         }
         // The limit is on the whole message: what this frame claims is no longer there for the next.
-        self.expect.max_message_len -= payload_len;
-        self.expect.message_open = true;
+        self.max_message_len -= payload_len;
+        self.message_open = true;
         self.frame = Frame::Data { fin: header.fin(), missing: payload_len, key: header.masking_key() };
         Ok(())
     }
@@ -261,6 +287,7 @@ impl ReceivePath {
     /// Takes what belongs to the frame: what was read to its destination, and else what the input has.
     fn take_data(&mut self, input: &mut [u8]) -> Result<usize, ProtocolError> {
         let Frame::Data { fin, missing, key } = self.frame else { return Ok(0) };
+        let Unusual { message, ahead, .. } = &mut **self.unusual.get_or_insert_default();
         #[cfg(feature = "deflate")]
         if let Some(decompressor) = &mut self.decompressor
             && decompressor.is_compressed()
@@ -271,20 +298,20 @@ impl ReceivePath {
                 key.mask(octets);
             }
             let last = fin && len == missing;
-            self.message.inflate(decompressor, octets, last, self.limits.message_len())?;
+            message.inflate(decompressor, octets, last, self.limits.message_len())?;
             let key = key.map(|key| key.advanced(len));
             self.frame = Frame::Data { fin, missing: missing - len, key };
             return Ok(len);
         }
-        let still = if fin { missing } else { missing + self.expect.max_message_len };
-        let read = self.message.unjudged();
+        let still = if fin { missing } else { missing + self.max_message_len };
+        let read = message.unjudged();
         let (taken, consumed) = if read > 0 {
-            self.message.judge(key)?;
-            self.ahead.consumed(read);
+            message.judge(key)?;
+            ahead.consumed(read);
             (read, 0)
         } else {
             let len = missing.min(input.len());
-            self.message.append(&input[..len], key, still)?;
+            message.append(&input[..len], key, still)?;
             (len, len)
         };
         self.frame = Frame::Data { fin, missing: missing - taken, key: key.map(|key| key.advanced(taken)) };
@@ -316,7 +343,9 @@ impl ReceivePath {
         if located.kind == EventKind::Close {
             CloseFrame::decode(self.payload(located, input))?;
             self.ended = Some(Ok(()));
-            self.message = Assembly::default();
+            if let Some(unusual) = &mut self.unusual {
+                unusual.message = Assembly::default();
+            }
             #[cfg(feature = "deflate")]
             self.abandon_compressed();
         }
@@ -332,7 +361,7 @@ impl ReceivePath {
         }
         match (self.frame, self.missing()) {
             (Frame::Data { .. }, missing @ 1..) if self.ended.is_none() => {
-                Some(self.message.destination(missing))
+                Some(self.unusual().message.destination(missing))
             }
             _ => None,
         }
@@ -349,7 +378,7 @@ impl ReceivePath {
     pub(crate) fn missing(&self) -> usize {
         match self.frame {
             Frame::Between | Frame::Header => 0,
-            Frame::Data { missing, .. } => missing - self.message.unjudged(),
+            Frame::Data { missing, .. } => missing - self.unjudged(),
             Frame::Control { missing, .. } => missing,
         }
     }
@@ -359,11 +388,27 @@ impl ReceivePath {
     pub(crate) fn payload<'a>(&'a self, located: Located, input: &'a [u8]) -> &'a [u8] {
         match located.place {
             Place::Input => &input[located.start..located.end],
-            Place::Assembled => self.message.payload(),
-            #[cfg(feature = "deflate")]
-            Place::Inflated => self.message.payload(),
-            Place::Control => &self.control,
+            place => self.payload_apart(place),
         }
+    }
+
+    /// The octets of an event that does not lie in the input.
+    fn payload_apart(&self, place: Place) -> &[u8] {
+        match (place, &self.unusual) {
+            (Place::Control, Some(unusual)) => &unusual.control,
+            (_, Some(unusual)) => unusual.message.payload(),
+            // INVARIANT: it is there as long as something is located in it.
+            (_, None) => &[],
+        }
+    }
+
+    fn unusual(&mut self) -> &mut Unusual {
+        self.unusual.get_or_insert_default()
+    }
+
+    /// How many octets were read straight to their destination and have not been received.
+    fn unjudged(&self) -> usize {
+        self.unusual.as_ref().map_or(0, |unusual| unusual.message.unjudged())
     }
 
     /// A message with a payload of its own, of exact size.
@@ -382,11 +427,11 @@ impl ReceivePath {
 
     #[inline(never)]
     fn take_apart(&mut self, place: Place) -> Bytes {
-        match place {
-            Place::Assembled => self.message.take(),
-            #[cfg(feature = "deflate")]
-            Place::Inflated => self.message.take(),
-            Place::Input | Place::Control => Bytes::copy_from_slice(&self.control),
+        match (place, &mut self.unusual) {
+            (Place::Input | Place::Control, _) | (_, None) => {
+                Bytes::copy_from_slice(self.payload_apart(place))
+            }
+            (_, Some(unusual)) => unusual.message.take(),
         }
     }
 
@@ -399,7 +444,7 @@ impl ReceivePath {
         located: Located,
         input: &'a [u8],
     ) -> OutgoingMessage<'a> {
-        if located.place != Place::Input && self.message.payload().len() > COPY_UP_TO {
+        if located.place != Place::Input && self.payload_apart(located.place).len() > COPY_UP_TO {
             return self.take(kind, located, input).into();
         }
         OutgoingMessage::borrowed(kind, self.payload(located, input))
@@ -414,7 +459,7 @@ impl ReceivePath {
         input: &[u8],
         payload: &mut [u8; MAX_CONTROL_PAYLOAD_LEN],
     ) -> Option<usize> {
-        if self.ended.is_some() {
+        if self.ended.is_some() || input.is_empty() {
             return None;
         }
         if let Frame::Between = self.frame {
@@ -422,25 +467,27 @@ impl ReceivePath {
             self.frame = Frame::Header;
         }
         // The input begins behind what was read straight to its destination.
-        let read = self.message.unjudged();
-        if self.ahead.offset == 0 {
-            self.ahead.message_open = match self.frame {
+        let read = self.unjudged();
+        let expect = self.expect();
+        let Unusual { control, ahead, .. } = &mut **self.unusual.get_or_insert_default();
+        if ahead.offset == 0 {
+            ahead.message_open = match self.frame {
                 Frame::Data { fin, .. } => !fin,
-                _ => self.expect.message_open,
+                _ => expect.message_open,
             };
             match self.frame {
                 Frame::Between | Frame::Header => {}
-                Frame::Data { missing, .. } => self.ahead.offset = missing,
+                Frame::Data { missing, .. } => ahead.offset = missing,
                 Frame::Control { opcode: ControlOpcode::Close, .. } => return None,
-                Frame::Control { opcode: ControlOpcode::Pong, missing, .. } => self.ahead.offset = missing,
+                Frame::Control { opcode: ControlOpcode::Pong, missing, .. } => ahead.offset = missing,
                 Frame::Control { opcode: ControlOpcode::Ping, missing, key } => {
                     let rest = input.get(..missing)?;
-                    self.ahead.offset = missing;
-                    self.ahead.answered += 1;
-                    let begun = self.control.len();
+                    ahead.offset = missing;
+                    ahead.answered += 1;
+                    let begun = control.len();
                     // INVARIANT: the header bounds the whole payload to 125.
                     let ping = &mut payload[..begun + missing];
-                    ping[..begun].copy_from_slice(&self.control);
+                    ping[..begun].copy_from_slice(control);
                     ping[begun..].copy_from_slice(rest);
                     if let Some(key) = key {
                         key.mask(&mut ping[begun..]);
@@ -450,24 +497,24 @@ impl ReceivePath {
             }
         }
         loop {
-            let rest = input.get(self.ahead.offset - read..)?;
+            let rest = input.get(ahead.offset - read..)?;
             let expect = Expect {
-                message_open: self.ahead.message_open,
+                message_open: ahead.message_open,
                 // Messages are judged when their turn has come.
                 max_message_len: usize::MAX,
-                ..self.expect
+                ..expect
             };
             // A frame that breaks a rule ends the scan: it fails the connection when its turn has come.
             let (header, len) = FrameHeader::decode(rest, &expect).ok()??;
             let payload_len = header.payload_len() as usize;
             match header.opcode() {
-                Opcode::Data(_) => self.ahead.message_open = !header.fin(),
+                Opcode::Data(_) => ahead.message_open = !header.fin(),
                 Opcode::Control(ControlOpcode::Close) => return None,
                 Opcode::Control(_) if rest.len() < len + payload_len => return None,
                 Opcode::Control(opcode) => {
-                    self.ahead.offset += len + payload_len;
+                    ahead.offset += len + payload_len;
                     if opcode == ControlOpcode::Ping {
-                        self.ahead.answered += 1;
+                        ahead.answered += 1;
                         let ping = &mut payload[..payload_len];
                         ping.copy_from_slice(&rest[len..len + payload_len]);
                         if let Some(key) = header.masking_key() {
@@ -478,17 +525,19 @@ impl ReceivePath {
                     continue;
                 }
             }
-            self.ahead.offset = self.ahead.offset.saturating_add(len).saturating_add(payload_len);
+            ahead.offset = ahead.offset.saturating_add(len).saturating_add(payload_len);
         }
     }
 
     /// Whether the Ping that was just received is to be answered: not if the scan ahead has done so.
     pub(crate) fn owes_pong(&mut self) -> bool {
-        if self.ahead.answered > 0 {
-            self.ahead.answered -= 1;
-            return false;
+        match &mut self.unusual {
+            Some(unusual) if unusual.ahead.answered > 0 => {
+                unusual.ahead.answered -= 1;
+                false
+            }
+            _ => true,
         }
-        true
     }
 
     /// Frees what is empty, unless something located may still be looked at: for a connection that waits for input.
@@ -496,16 +545,22 @@ impl ReceivePath {
         if self.located {
             return;
         }
-        self.message.release();
+        let Some(unusual) = &mut self.unusual else { return };
+        unusual.message.release();
         if let Frame::Between | Frame::Header | Frame::Data { .. } = self.frame {
-            self.control = Vec::new();
+            unusual.control = Vec::new();
+        }
+        // Pings that were answered before their turn are still to be counted off.
+        if let Frame::Between = self.frame
+            && unusual.ahead.answered == 0
+        {
+            self.unusual = None;
         }
     }
 
     /// Frees an unfinished message: no more of it is looked at.
     pub(crate) fn abandon(&mut self) {
-        self.message = Assembly::default();
-        self.control = Vec::new();
+        self.unusual = None;
         self.frame = Frame::Header;
         #[cfg(feature = "deflate")]
         self.abandon_compressed();

@@ -42,7 +42,7 @@ pub(super) struct Input {
     buffer: Vec<u8>,
     start: usize,
     end: usize,
-    /// Where the input began at the last call of `receive`: locations are counted from here.
+    /// Where the payload of the last event begins if it lies here: it ends where the unconsumed octets begin.
     lent_from: usize,
 }
 
@@ -70,17 +70,17 @@ impl Input {
         &mut self.buffer[self.start..self.end]
     }
 
-    /// Drops the first `octets`. They stay readable by [`lent`](Self::lent) until more is read.
+    /// Drops the first `octets`. From `lent_from` on they stay readable by [`lent`](Self::lent) until more is read.
     #[inline]
-    pub(super) fn consume(&mut self, octets: usize) {
-        self.lent_from = self.start;
+    pub(super) fn consume(&mut self, octets: usize, lent_from: usize) {
+        self.lent_from = self.start + lent_from;
         self.start += octets;
     }
 
-    /// The input as it was before the last [`consume`](Self::consume).
+    /// What the last [`consume`](Self::consume) has left readable.
     #[inline]
     pub(super) fn lent(&self) -> &[u8] {
-        &self.buffer[self.lent_from..self.end]
+        &self.buffer[self.lent_from..self.start]
     }
 
     /// Room for at most `limit` octets behind what is there; empty when a whole buffer is unconsumed.
@@ -98,14 +98,17 @@ impl Input {
             }
             self.buffer = buffer;
             self.start = 0;
+            self.lent_from = 0;
             self.end = len;
         } else if self.is_empty() {
             self.start = 0;
+            self.lent_from = 0;
             self.end = 0;
         } else if self.end == self.buffer.len() && self.start > 0 {
             self.buffer.copy_within(self.start..self.end, 0);
             self.end -= self.start;
             self.start = 0;
+            self.lent_from = 0;
         }
         let limit = limit.min(self.buffer.len() - self.end);
         &mut self.buffer[self.end..self.end + limit]
@@ -117,6 +120,7 @@ impl Input {
             self.buffer.copy_within(self.start..self.end, 0);
             self.end -= self.start;
             self.start = 0;
+            self.lent_from = 0;
         }
         if self.buffer.len() - self.end < octets.len() {
             self.buffer.truncate(self.end);
@@ -169,12 +173,13 @@ mod tests {
         assert_eq!(input.unconsumed(), b"ab");
         input.room(3)[..2].copy_from_slice(b"cd");
         input.filled(2);
-        input.consume(1);
-        assert_eq!(input.lent(), b"abcd");
+        input.consume(1, 0);
+        assert_eq!(input.lent(), b"a");
         input.park();
         assert_eq!(input.unconsumed(), b"bcd");
         assert_eq!(input.buffer.capacity(), 3, "exactly what is left");
-        input.consume(3);
+        input.consume(3, 1);
+        assert_eq!(input.lent(), b"cd");
         input.park();
         assert_eq!(input.buffer.capacity(), 0);
         assert_eq!(input.room(usize::MAX).len(), BUFFER_LEN);
@@ -186,7 +191,7 @@ mod tests {
         let len = input.room(usize::MAX).len();
         input.filled(len);
         assert!(input.room(1).is_empty());
-        input.consume(10);
+        input.consume(10, 0);
         assert_eq!(input.room(usize::MAX).len(), 10);
     }
 
@@ -194,14 +199,14 @@ mod tests {
     fn appended_octets_stand_behind_what_is_unconsumed() {
         let mut input = Input::default();
         input.append(b"abc");
-        input.consume(1);
+        input.consume(1, 0);
         input.append(b"de");
         assert_eq!(input.unconsumed(), b"bcde");
         assert_eq!(input.vacancy(), BUFFER_LEN - 4);
         let rest = vec![7; input.vacancy()];
         input.append(&rest);
         assert!(input.room(1).is_empty());
-        input.consume(10);
+        input.consume(10, 0);
         assert_eq!(input.room(usize::MAX).len(), 10);
         input.append(&[8; 10]);
         assert_eq!(input.unconsumed().len(), BUFFER_LEN);
@@ -212,7 +217,7 @@ mod tests {
         let mut input = Input::with(vec![7; BUFFER_LEN + 5]);
         assert_eq!(input.unconsumed().len(), BUFFER_LEN + 5);
         assert!(input.room(1).is_empty());
-        input.consume(BUFFER_LEN + 4);
+        input.consume(BUFFER_LEN + 4, 0);
         assert_eq!(input.room(1).len(), 1);
         assert_eq!(input.unconsumed(), [7]);
     }

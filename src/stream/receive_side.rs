@@ -11,13 +11,14 @@ use crate::error::ProtocolError;
 pub(super) struct ReceiveSide {
     pub(super) path: ReceivePath,
     pub(super) input: Input,
-    /// How much to read at once.
-    pub(super) read_len: usize,
     /// Whether there may be something to parse.
     pub(super) parsed: Parsed,
-    /// Where the last event lies. Kept here, in words that are read as they were written: handed from one function to the
-    /// next with tags around it, it would cost more than to parse a frame.
-    located: Located,
+    /// The last message was a large one.
+    after_large: bool,
+    /// What the last event is and where it lies, if in the input then where that says. Kept here, in fields that are read
+    /// as they were written: a location that is handed from one function to the next costs more than to parse a frame.
+    kind: EventKind,
+    place: Place,
 }
 
 /// How far the input has been parsed.
@@ -34,10 +35,16 @@ impl ReceiveSide {
         Self {
             path,
             input: Input::with(unread),
-            read_len: BUFFER_LEN,
             parsed: Parsed::NotYet,
-            located: Located::in_input(EventKind::Binary, 0, 0),
+            after_large: false,
+            kind: EventKind::Binary,
+            place: Place::Input,
         }
+    }
+
+    /// How much to read at once.
+    pub(super) fn read_len(&self) -> usize {
+        if self.after_large { AFTER_LARGE } else { BUFFER_LEN }
     }
 
     /// Goes on to the next event in the input, if there is a whole one.
@@ -57,26 +64,27 @@ impl ReceiveSide {
     #[inline(always)]
     pub(super) fn next_usual(&mut self) -> Option<MessageKind> {
         let located = self.path.usual(self.input.unconsumed())?;
-        self.input.consume(located.end);
-        self.read_len = BUFFER_LEN;
-        self.located = located;
+        self.input.consume(located.end, located.start);
+        self.after_large = false;
+        self.kind = located.kind;
+        self.place = Place::Input;
         located.message_kind()
     }
 
     #[inline(never)]
     fn next_anything(&mut self) -> Result<Option<EventKind>, ProtocolError> {
         let received = self.path.receive(self.input.unconsumed())?;
-        self.input.consume(received.consumed);
-        if received.event.is_none() {
+        let Some(located) = received.event else {
+            self.input.consume(received.consumed, received.consumed);
             self.parsed = Parsed::Dry;
-        }
-        let Some(located) = received.event else { return Ok(None) };
-        self.located = located;
+            return Ok(None);
+        };
+        // What lies in the input lies at the end of what was consumed.
+        self.input.consume(received.consumed, located.start);
+        self.kind = located.kind;
+        self.place = located.place;
         if located.message_kind().is_some() {
-            self.read_len = match located.place {
-                Place::Assembled if self.payload().len() > LARGE => AFTER_LARGE,
-                _ => BUFFER_LEN,
-            };
+            self.after_large = located.place == Place::Assembled && self.payload().len() > LARGE;
         }
         Ok(Some(located.kind))
     }
@@ -84,32 +92,41 @@ impl ReceiveSide {
     /// Hands over what the last event asks for, if it is a control frame.
     #[inline]
     pub(super) fn react(&mut self, outbox: &mut Outbox) {
-        connection::react(&mut self.path, outbox, self.located, self.input.lent());
+        let Self { path, input, kind, place, .. } = self;
+        connection::react(path, outbox, located(*kind, *place, input), input.lent());
     }
 
     /// The last event.
     #[inline]
     pub(super) fn event(&self) -> Event<'_> {
-        connection::event(&self.path, self.located, self.input.lent())
+        connection::event(&self.path, located(self.kind, self.place, &self.input), self.input.lent())
     }
 
     /// The payload of the last event.
     #[inline]
     pub(super) fn payload(&self) -> &[u8] {
-        self.path.payload(self.located, self.input.lent())
+        self.path.payload(located(self.kind, self.place, &self.input), self.input.lent())
     }
 
     /// The last event, a message of this kind, with a payload of its own.
     #[inline(always)]
     pub(super) fn take(&mut self, kind: MessageKind) -> Message {
-        self.path.take(kind, self.located, self.input.lent())
+        let Self { path, input, place, .. } = self;
+        path.take(kind, located(kind.into(), *place, input), input.lent())
     }
 
     /// The last event, a message of this kind, as one to be sent: see [`ReceivePath::pass_on`].
     #[inline]
     pub(super) fn pass_on(&mut self, kind: MessageKind) -> OutgoingMessage<'_> {
-        self.path.pass_on(kind, self.located, self.input.lent())
+        let Self { path, input, place, .. } = self;
+        path.pass_on(kind, located(kind.into(), *place, input), input.lent())
     }
+}
+
+/// Where an event lies, said of what is lent of the input: all of it, if there.
+#[inline(always)]
+fn located(kind: EventKind, place: Place, input: &Input) -> Located {
+    Located { kind, place, start: 0, end: input.lent().len() }
 }
 
 /// After a message above this length the next one is probably large too …

@@ -189,7 +189,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
             Some((destination, len)) if len >= EXACT_READ_FROM && receive.input.is_empty() => {
                 pin!(io.read_buf(&mut destination.limit(len))).poll(cx)
             }
-            _ => poll_fill(Pin::new(io), cx, &mut receive.input, receive.read_len),
+            _ => {
+                let read_len = receive.read_len();
+                poll_fill(Pin::new(io), cx, &mut receive.input, read_len)
+            }
         };
         match read {
             Poll::Ready(Ok(0)) => {
