@@ -93,6 +93,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Receiver<S> {
     /// # Cancel safety
     ///
     /// Dropping the future loses nothing: call again.
+    #[inline]
     pub fn receive(&mut self) -> impl Future<Output = Result<Option<Message>, Error>> + use<'_, S> {
         poll_fn(move |cx| self.poll_receive(cx))
     }
@@ -102,7 +103,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Receiver<S> {
     /// # Errors
     ///
     /// As [`receive`](Self::receive).
+    #[inline(always)]
     pub fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
+        let budget = ready!(coop::poll_proceed(cx));
+        if let Some(message) = self.take_usual() {
+            budget.made_progress();
+            // Nothing is left for it to do, and to say so costs a call.
+            mem::forget(budget);
+            return Poll::Ready(Ok(Some(message)));
+        }
+        drop(budget);
+        self.poll_receive_any(cx)
+    }
+
+    /// The next message if it is there and the usual one, and this half has not been waiting: handed on without room for
+    /// an error, as by the [unsplit socket](WebSocket::poll_receive).
+    #[inline]
+    fn take_usual(&mut self) -> Option<Message> {
+        if self.parked || self.state.waiters().receiver_waits() || !self.state.may_parse() {
+            return None;
+        }
+        let mut receive = self.state.lock_receive();
+        let kind = receive.next_usual()?;
+        Some(receive.take(kind))
+    }
+
+    #[inline(never)]
+    fn poll_receive_any(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
         let mut budget = ready!(coop::poll_proceed(cx));
         let waiters = self.state.waiters();
         let still_parked = waiters.unpark_receiver();
