@@ -67,7 +67,8 @@ pub(crate) fn xor_copy(destination: &mut [u8], source: &[u8], key: [u8; 4]) {
 pub(crate) fn validated_str(text: &[u8]) -> &str {
     debug_assert!(core::str::from_utf8(text).is_ok());
     // SAFETY: by the invariant above the octets are valid UTF-8. Callers are inside this crate and few: the
-    // receive path, where `utf8` is what produces the location, and `Utf8Bytes`, whose constructors check.
+    // receive path, where `utf8` is what produces the location, the reason of a Close frame, which is checked where it is
+    // decoded, and `Utf8Bytes`, whose constructors check.
     unsafe { core::str::from_utf8_unchecked(text) }
 }
 

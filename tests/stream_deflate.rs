@@ -4,14 +4,17 @@
 
 mod stream_support;
 
+use std::future::Future;
 use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use sansocket::connection::{Connection, Event, KeySource};
 use sansocket::deflate::{Agreement, Compression, DeflateConfig, Direction, States};
 use sansocket::handshake::Negotiated;
-use sansocket::stream::WebSocket;
-use sansocket::{CloseCode, Config, Message, Role};
+use sansocket::stream::{Error, Receiver, WebSocket};
+use sansocket::{CloseCode, Config, Message, Role, SendError};
 use stream_support::*;
 
 fn agreement() -> Agreement {
@@ -291,4 +294,37 @@ fn both_answer_a_ping_that_stands_behind_compressed_messages_nobody_has_received
         assert!(sent.contains(&Frame(PONG, b"p".to_vec())), "{sent:?}");
         assert_eq!(now(socket.receive()).unwrap(), Some(Message::text("Hello")));
     }
+}
+
+// A sender that has made room, and then may not send, wakes others behind its locks.
+#[test]
+fn receiver_dropped_by_the_waker_of_one_who_waits_for_room_locks_nobody_out() {
+    struct DropsReceiver(Mutex<Option<Receiver<Mock>>>);
+
+    impl Wake for DropsReceiver {
+        fn wake(self: Arc<Self>) {
+            drop(self.0.lock().unwrap().take());
+        }
+    }
+
+    let (done, finished) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        // The closing handshake has a timer.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let _entered = runtime.enter();
+        let (mock, script) = mock();
+        let config = Config::default().high_water_mark(100);
+        let (receiver, sender) = compressing(Role::Server, mock, &config, agreement()).split();
+        script.window(0);
+        now(sender.feed(Message::binary(vec![0; 100]).compression(Compression::Never))).unwrap();
+        sender.start_close(CloseCode::NORMAL, "").unwrap();
+        let waker = Waker::from(Arc::new(DropsReceiver(Mutex::new(Some(receiver)))));
+        let other = sender.clone();
+        let mut waiting = pin!(other.send("b"));
+        assert!(waiting.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        script.window_unannounced(usize::MAX);
+        assert!(matches!(now(sender.send(compressible(1))), Err(Error::Send(SendError::SendAfterClose))));
+        done.send(()).unwrap();
+    });
+    finished.recv_timeout(Duration::from_secs(20)).expect("nobody is locked out");
 }

@@ -99,11 +99,13 @@ pub struct Outgoing<'a> {
 impl Outgoing<'_> {
     /// Queues a message. It leaves with the next receive or flush, together with others.
     ///
-    /// One reply to each message always fits: above the high-water mark no message is received.
+    /// A lent message is best passed on by value: a large payload with a place of its own is then moved, not copied. One
+    /// reply to each message always fits: above the high-water mark no message is received.
     ///
     /// # Errors
     ///
-    /// Nothing has been queued: see [`SendError`].
+    /// Nothing has been queued: see [`SendError`]. A message that was passed by value is gone; who wants to try again passes
+    /// a reference.
     pub fn feed<'m>(&mut self, message: impl Into<OutgoingMessage<'m>>) -> Result<(), SendError> {
         self.encoder.send(message.into(), self.outbox)
     }

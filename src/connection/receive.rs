@@ -141,7 +141,8 @@ impl ReceivePath {
         }
     }
 
-    fn receive_anything(&mut self, input: &mut [u8]) -> Result<Received, ProtocolError> {
+    /// What [`receive`](Self::receive) does when the usual message is not next.
+    pub(crate) fn receive_anything(&mut self, input: &mut [u8]) -> Result<Received, ProtocolError> {
         self.located = false;
         match self.ended {
             None => {}
@@ -394,6 +395,7 @@ impl ReceivePath {
 
     /// The octets of an event that does not lie in the input.
     fn payload_apart(&self, place: Place) -> &[u8] {
+        debug_assert_ne!(place, Place::Input);
         match (place, &self.unusual) {
             (Place::Control, Some(unusual)) => &unusual.control,
             (_, Some(unusual)) => unusual.message.payload(),
@@ -428,9 +430,7 @@ impl ReceivePath {
     #[inline(never)]
     fn take_apart(&mut self, place: Place) -> Bytes {
         match (place, &mut self.unusual) {
-            (Place::Input | Place::Control, _) | (_, None) => {
-                Bytes::copy_from_slice(self.payload_apart(place))
-            }
+            (Place::Control, _) | (_, None) => Bytes::copy_from_slice(self.payload_apart(place)),
             (_, Some(unusual)) => unusual.message.take(),
         }
     }

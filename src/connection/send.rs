@@ -343,7 +343,12 @@ impl Outbox {
     }
 
     /// Takes note of the peer's Close frame and answers it, behind what is queued (RFC 6455 §5.5.1).
+    ///
+    /// Between the halves of a split connection it may come after the end: then nothing is left to be closed.
     pub(crate) fn close_received(&mut self, close: &CloseFrame<'_>) {
+        if !self.closing.parses_input() {
+            return;
+        }
         if self.closing.close_received(close) {
             self.push_close(&CloseFrame::answering(close));
         }
@@ -511,5 +516,23 @@ impl Payload<'_> {
             Self::Shared(payload) if payload.len() > len => Some(Self::Shared(payload.split_to(len))),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // 6455-7.1.7-5
+    #[test]
+    fn a_close_that_was_parsed_before_the_end_and_comes_behind_it_changes_nothing() {
+        let mut outbox = Outbox::new(Role::Server, &Config::default(), KeySource::never());
+        outbox.abort();
+        let report = outbox.closing.report();
+        assert!(report.is_some());
+        outbox.close_received(&CloseFrame::with_code(CloseCode::NORMAL));
+        assert_eq!(outbox.closing.phase(), TransportPhase::Drop);
+        assert_eq!(outbox.closing.report(), report);
+        assert!(outbox.output.is_empty());
     }
 }

@@ -276,6 +276,8 @@ impl Expect {
 
     /// The message at the beginning of `bytes` when it is in one frame, without reserved bits, and all of it there. Anything
     /// else, and anything wrong, is left to [`FrameHeader::decode`].
+    ///
+    /// This finds what [`usual_message`](Self::usual_message) leaves: 64 KiB and more, fewer than eight octets.
     pub(crate) fn whole_message(&self, bytes: &[u8]) -> Option<WholeMessage> {
         let &[first, second, ..] = bytes else { return None };
         let opcode = match first {
@@ -406,3 +408,60 @@ const FIN_AND_TEXT: u8 = FIN | 0x1;
 const FIN_AND_BINARY: u8 = FIN | 0x2;
 const FIN: u8 = 0x80;
 const MASK: u8 = 0x80;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_header_is_the_encoded_one() {
+        let key = MaskingKey::new([0x37, 0xfa, 0x21, 0x3d]);
+        for payload_len in [0, 1, 125, 126, 255, 256, 16 << 10, 65535] {
+            for opcode in [DataOpcode::Text, DataOpcode::Binary] {
+                for key in [None, Some(key)] {
+                    let header =
+                        FrameHeader::data(true, Rsv::NONE, opcode, key, u64::from(payload_len)).unwrap();
+                    let (octets, len) = short_header(opcode, key, payload_len);
+                    assert_eq!(&octets[..len], header.encode().as_slice(), "{header:?}");
+                }
+            }
+        }
+    }
+
+    /// What is found at one glance, or in any way, is what the header says that is judged octet by octet.
+    #[test]
+    fn a_message_that_is_found_at_a_glance_is_the_one_that_is_decoded() {
+        let lens = [0, 1, 2, 5, 6, 124, 125, 126, 127, 200, 201, 300];
+        for (first, masked) in (0..=255).flat_map(|first| [(first, false), (first, true)]) {
+            for (len, minimal) in lens.iter().flat_map(|len| [(*len, true), (*len, false)]) {
+                let mut bytes = vec![first];
+                let mask = if masked { MASK } else { 0 };
+                match len {
+                    0..=125 if minimal => bytes.push(mask | len as u8),
+                    _ => bytes.extend([mask | 126, (len >> 8) as u8, len as u8]),
+                }
+                bytes.resize(bytes.len() + if masked { 4 } else { 0 } + len, 0x5a);
+                for cut in [0, 1, 2, 5, 6, 7, 8, bytes.len() - 1, bytes.len()] {
+                    let bytes = &bytes[..cut.min(bytes.len())];
+                    // 200 is the limit; nobody expects another kind of frame than the client's.
+                    let expect = Expect { masked: true, max_frame_len: 200, ..Expect::default() };
+                    let decoded = FrameHeader::decode(bytes, &expect);
+                    let usual = expect.usual_message(bytes);
+                    for found in [usual.as_ref(), expect.whole_message(bytes).as_ref()].into_iter().flatten()
+                    {
+                        let (header, start) = decoded.unwrap().unwrap();
+                        assert!(header.fin() && header.opcode() == Opcode::Data(found.opcode));
+                        assert_eq!((header.masking_key(), header.rsv()), (found.masking_key, Rsv::NONE));
+                        assert_eq!((found.start, found.end), (start, start + header.payload_len() as usize));
+                        assert!(found.end <= bytes.len());
+                    }
+                    let is_whole_message = matches!(decoded, Ok(Some((header, start)))
+                        if (first == FIN_AND_TEXT || first == FIN_AND_BINARY)
+                            && start + header.payload_len() as usize <= bytes.len());
+                    assert_eq!(expect.whole_message(bytes).is_some(), is_whole_message, "{bytes:?}");
+                    assert_eq!(usual.is_some(), is_whole_message && bytes.len() >= 8, "{bytes:?}");
+                }
+            }
+        }
+    }
+}

@@ -17,6 +17,9 @@ pub(super) struct ReceiveSide {
     after_large: bool,
     /// What the last event is and where it lies, if in the input then where that says. Kept here, in fields that are read
     /// as they were written: a location that is handed from one function to the next costs more than to parse a frame.
+    ///
+    /// INVARIANT: `event`, `payload`, `take`, `pass_on` and `react` are called behind a `next` or `next_usual` that went on
+    /// to an event, before anything else changes the path or the input. What is text there is so what was validated.
     kind: EventKind,
     place: Place,
 }
@@ -73,7 +76,7 @@ impl ReceiveSide {
 
     #[inline(never)]
     fn next_anything(&mut self) -> Result<Option<EventKind>, ProtocolError> {
-        let received = self.path.receive(self.input.unconsumed())?;
+        let received = self.path.receive_anything(self.input.unconsumed())?;
         let Some(located) = received.event else {
             self.input.consume(received.consumed, received.consumed);
             self.parsed = Parsed::Dry;

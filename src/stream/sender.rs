@@ -344,7 +344,12 @@ impl<'a, 'm, S: AsyncRead + AsyncWrite + Unpin> Queueing<'a, 'm, S> {
     /// Compresses the message and queues it.
     fn compress(&mut self, output: Guard<'_, S>, wakeups: Wakeups) -> Result<(), Error> {
         let state = &self.sender.state;
-        output.outbox.may_send().map_err(|error| output.transport.refused(error, &output.outbox))?;
+        if let Err(error) = output.outbox.may_send() {
+            let error = output.transport.refused(error, &output.outbox);
+            // Unlocked before anybody is woken.
+            drop(output);
+            return Err(error);
+        }
         // INVARIANT: it was there, and has been locked since.
         let mut compressing = state.take_encoder(output).expect("nobody else can have taken the encoder");
         drop(wakeups);

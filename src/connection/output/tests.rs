@@ -36,6 +36,8 @@ enum Step {
 
 #[derive(Debug, Clone, Copy)]
 enum How {
+    /// As the usual message, and else borrowed.
+    IfRoom,
     Copied,
     Borrowed,
     Shared,
@@ -156,6 +158,11 @@ impl Run {
                     FrameHeader::data(true, Rsv::NONE, DataOpcode::Binary, masking_key, len as u64).unwrap();
                 self.model.push(encoded(0x2, key, &payload));
                 match how {
+                    How::IfRoom => {
+                        if !self.output.push_if_room(DataOpcode::Binary, || masking_key, &payload) {
+                            self.output.push_borrowed(&header, &payload);
+                        }
+                    }
                     How::Copied => self.output.push_copied(&header, &payload),
                     How::Borrowed => self.output.push_borrowed(&header, &payload),
                     How::Shared => self.output.push_shared(&header, Bytes::from(payload)),
@@ -232,7 +239,12 @@ fn any_len() -> impl Strategy<Value = usize> {
 }
 
 fn any_push() -> impl Strategy<Value = Step> {
-    let how = prop_oneof![Just(How::Copied), Just(How::Borrowed), Just(How::Shared)];
+    let how = prop_oneof![
+        2 => Just(How::IfRoom),
+        1 => Just(How::Copied),
+        1 => Just(How::Borrowed),
+        1 => Just(How::Shared),
+    ];
     (how, any_len(), any::<bool>()).prop_map(|(how, len, masked)| Step::Push { how, len, masked })
 }
 
