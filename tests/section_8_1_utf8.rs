@@ -219,6 +219,22 @@ fn both_receive_invalid_text_between_messages_and_deliver_what_came_before() {
     }
 }
 
+// 6455-8.1-1 6455-5.6-3 CM-33
+#[test]
+fn both_receive_invalid_text_whole_behind_valid_texts_and_deliver_nothing_of_it() {
+    for role in BOTH_ROLES {
+        for (text, bad) in INVALID {
+            let frames =
+                [&server_frame(0x81, "κόσμε".as_bytes()), &b"\x81\x02ok"[..], &server_frame(0x81, text)];
+            let received = every_split_from_peer(role, &[frames[0], frames[1], frames[2], b"\x81\x05never"]);
+            assert_eq!(received.events, [Event::text("κόσμε"), Event::text("ok")]);
+            let before = frames[0].len() + frames[1].len() + 2 * key_len(role);
+            let at = before + 2 + key_len(role) + text.len().min(bad + 1);
+            received.assert_failed(ProtocolError::InvalidUtf8, 1007, at);
+        }
+    }
+}
+
 // 6455-8.1-1
 #[test]
 fn client_receives_invalid_text_and_sends_1007() {
