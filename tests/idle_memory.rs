@@ -40,7 +40,7 @@ fn lending(transport: TcpStream) -> impl Future<Output = Result<(), Error>> {
     let mut socket = socket(transport);
     async move {
         while let Some((message, mut outgoing)) = socket.receive_ref().await? {
-            outgoing.feed(&message)?;
+            outgoing.feed(message)?;
         }
         Ok(())
     }
@@ -174,7 +174,7 @@ fn server_is_small_before_it_is_a_task() {
 fn server_is_twice_in_an_async_fn_that_takes_it() {
     async fn taken(mut socket: WebSocket<TcpStream>) -> Result<(), Error> {
         while let Some((message, mut outgoing)) = socket.receive_ref().await? {
-            outgoing.feed(&message)?;
+            outgoing.feed(message)?;
         }
         Ok(())
     }
