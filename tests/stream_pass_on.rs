@@ -184,21 +184,47 @@ fn both_pass_long_messages_on_without_a_copy() {
     }
 }
 
+/// What is done with a lent message.
+#[derive(Debug, Clone, Copy)]
+enum Use {
+    FedByValue,
+    FedByReference,
+    OnlySeen,
+}
+
 #[test]
-fn both_hold_nothing_of_a_long_message_once_it_has_been_passed_on() {
+fn both_hold_nothing_of_a_long_message_once_they_are_idle() {
     for role in ROLES {
         for count in [1, 3] {
-            let (mut socket, script) = connect(role);
-            let echo = |socket: &mut WebSocket<Mock>| {
-                script.peer_sends(fragments(role, BINARY, &pattern(1 << 20), count));
-                pass_on(socket);
-                waits(socket.receive_ref());
-                drop((script.take_written(), script.take_ops()));
-            };
-            // The thread's pool is filled by the first.
-            echo(&mut socket);
-            let (held, ()) = held_by(|| echo(&mut socket));
-            assert!(held <= 1024, "{held} octets, {role:?}, {count} fragments");
+            for used in [Use::FedByValue, Use::FedByReference, Use::OnlySeen] {
+                for behind in [false, true] {
+                    let (mut socket, script) = connect(role);
+                    let receive = |socket: &mut WebSocket<Mock>| {
+                        script.peer_sends(fragments(role, BINARY, &pattern(1 << 20), count));
+                        {
+                            let (message, mut outgoing) = now(socket.receive_ref()).unwrap().unwrap();
+                            match used {
+                                Use::FedByValue => outgoing.feed(message).unwrap(),
+                                Use::FedByReference => outgoing.feed(&message).unwrap(),
+                                Use::OnlySeen => assert_eq!(message.payload().len(), 1 << 20),
+                            }
+                        }
+                        if behind {
+                            script.peer_sends(to(role, TEXT, b"a usual one behind it"));
+                            pass_on(socket);
+                        }
+                        waits(socket.receive_ref());
+                        drop((script.take_written(), script.take_ops()));
+                    };
+                    // The thread's pool is filled by another.
+                    let (mut before, before_script) = connect(role);
+                    before_script.peer_sends(to(role, TEXT, b"fills the pool"));
+                    pass_on(&mut before);
+                    waits(before.receive_ref());
+                    let (held, ()) = held_by(|| receive(&mut socket));
+                    assert!(held <= 1024, "{held} octets, {role:?}, {count} fragments, {used:?}, {behind}");
+                }
+            }
         }
     }
 }
