@@ -5,7 +5,8 @@ mod support;
 use sansocket::connection::{Connection, Located};
 use sansocket::{Config, ProtocolError, Role};
 use support::{
-    BOTH_ROLES, Event, connection, every_split, every_split_from_peer, from_peer, key_len, server_frame,
+    BOTH_ROLES, Event, client_frame, client_frame_with, connection, every_split, every_split_from_peer,
+    from_peer, key_len, server_frame,
 };
 
 /// Texts like those of the Autobahn suite's group 6, with the index of the octet that cannot be right: the length of
@@ -233,6 +234,18 @@ fn both_receive_invalid_text_whole_behind_valid_texts_and_deliver_nothing_of_it(
             received.assert_failed(ProtocolError::InvalidUtf8, 1007, at);
         }
     }
+}
+
+// Judged is what was masked, however often it is looked at.
+// 6455-8.1-1 6455-5.3-5
+#[test]
+fn server_receives_invalid_text_whose_masked_octets_are_valid() {
+    let masked = client_frame_with([0x9e, 0x9d, 0x9c, 0x9b], 0x81, &[0xff; 8]);
+    assert_eq!(&masked[6..], b"abcdabcd");
+    let before = client_frame(0x81, b"ok");
+    let received = every_split(Role::Server, &Config::default(), &[before, masked]);
+    assert_eq!(received.events, [Event::text("ok")]);
+    received.assert_failed(ProtocolError::InvalidUtf8, 1007, 8 + 7);
 }
 
 // 6455-8.1-1
