@@ -23,17 +23,24 @@ fn both_receive_frame_of_the_longest_length_and_refuse_one_octet_more() {
     // 125, 126 and 65535, 65536: where the form of the length changes.
     for limit in [0, 1, 5, 125, 126, 1000, 65535, 65536] {
         for role in BOTH_ROLES {
-            for config in [limited(limit, limit), limited(usize::MAX, limit)] {
+            for (config, error) in [
+                (limited(limit, limit), ProtocolError::FrameTooBig),
+                (limited(usize::MAX, limit), ProtocolError::FrameTooBig),
+                (limited(limit, usize::MAX), ProtocolError::MessageTooBig),
+            ] {
                 let longest = vec![b'x'; limit];
                 let received = every_split(role, &config, &[from_peer(role, &server_frame(0x82, &longest))]);
                 assert_eq!(received.events, [Event::binary(&longest)]);
 
                 let too_long = server_frame(0x82, &vec![b'x'; limit + 1]);
                 let header_len = too_long.len() - (limit + 1);
-                // The header alone, without its masking-key, is refused.
+                // The header alone, without its masking-key, is refused, and so is what lies whole in the input.
                 let header = from_peer(role, &too_long[..header_len]);
-                let received = every_split(role, &config, &[&header[..header_len]]);
-                received.assert_failed(ProtocolError::FrameTooBig, 1009, header_len);
+                for frame in [header[..header_len].to_vec(), from_peer(role, &too_long)] {
+                    let received = every_split(role, &config, &[frame]);
+                    assert_eq!(received.events, []);
+                    received.assert_failed(error, 1009, header_len);
+                }
             }
         }
     }

@@ -124,7 +124,16 @@ fn both_receive_continuation_without_a_message() {
 fn both_receive_new_data_frame_inside_a_message() {
     for role in BOTH_ROLES {
         for first in [b"\x01\x00", b"\x02\x00"] {
-            for second in [&b"\x81\x00"[..], b"\x82\x00", b"\x01\x02ab", b"\x02\x02ab", b"\x81\x7e\x01\x00"] {
+            for second in [
+                &b"\x81\x00"[..],
+                b"\x82\x00",
+                b"\x01\x02ab",
+                b"\x02\x02ab",
+                b"\x81\x7e\x01\x00",
+                // Whole messages, as they usually come.
+                b"\x81\x07Goodbye",
+                &server_frame(0x82, &[7; 200]),
+            ] {
                 let received = every_split_from_peer(role, &[first, second]);
                 assert_eq!(received.events, []);
                 received.assert_failed(ProtocolError::ExpectedContinuation, 1002, 3 + key_len(role));

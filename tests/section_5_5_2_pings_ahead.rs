@@ -168,3 +168,67 @@ fn both_receive_ping_behind_a_bad_frame_and_do_not_answer_it() {
         assert_eq!(connection.queued(), 0);
     }
 }
+
+/// Messages long enough to be read in one go, with Pings that are told apart between them.
+fn messages_and_pings() -> [Vec<u8>; 10] {
+    [
+        server_frame(0x81, b"one of the usual"),
+        b"\x89\x02p1".to_vec(),
+        server_frame(0x82, &[7; 200]),
+        server_frame(0x81, b"another"),
+        b"\x89\x02p2".to_vec(),
+        b"\x89\x02p3".to_vec(),
+        server_frame(0x82, b""),
+        server_frame(0x81, b"and another"),
+        b"\x89\x02p4".to_vec(),
+        server_frame(0x81, b"the last one"),
+    ]
+}
+
+// 6455-5.5.2-1 6455-5.5.2-2 6455-5.5.3-1 6455-6.2-4
+#[test]
+fn both_receive_messages_after_a_scan_at_any_event_and_answer_each_ping_once() {
+    for role in BOTH_ROLES {
+        let frames = messages_and_pings();
+        let input: Vec<u8> = frames.iter().flat_map(|frame| from_peer(role, frame)).collect();
+        let mut plain = connection(role, &Config::default());
+        let expected = receive_all(&mut plain, &mut input.clone());
+        assert_eq!(expected.len(), frames.len());
+        // Where each Ping ends.
+        let mut end = 0;
+        let ends = frames.iter().map(|frame| {
+            end += frame.len() + key_len(role);
+            (frame[0] == 0x89, end)
+        });
+        let pings: Vec<usize> = ends.filter_map(|(is_ping, end)| is_ping.then_some(end)).collect();
+        let answers = [b"\x8a\x02p1", b"\x8a\x02p2", b"\x8a\x02p3", b"\x8a\x02p4"];
+        // A bit for each event before which the scan looks ahead: over all that is there, or over a part of it.
+        for asked in 0..1 << frames.len() {
+            for seen in [usize::MAX, 100, 40] {
+                let mut connection = connection(role, &Config::default());
+                let (mut input, mut at, mut reached) = (input.clone(), 0, 0);
+                let mut pongs = Vec::new();
+                for (i, expected) in expected.iter().enumerate() {
+                    if asked >> i & 1 != 0 {
+                        let ahead = &input[at..];
+                        let ahead = &ahead[..ahead.len().min(seen)];
+                        connection.answer_pings_ahead(ahead);
+                        reached = reached.max(at + ahead.len());
+                        pongs.extend(sent(role, &mut connection));
+                        let owed = pings.iter().filter(|&&end| end <= reached).count();
+                        assert_eq!(pongs, answers[..owed], "asked {asked:b}, {seen} octets seen, at {at}");
+                    }
+                    let received = connection.receive(&mut input[at..]).expect("it is valid");
+                    let located = received.event.expect("all of it is there");
+                    assert_eq!(&Event::from(connection.event(located, &input[at..])), expected);
+                    at += received.consumed;
+                    reached = reached.max(at);
+                    pongs.extend(sent(role, &mut connection));
+                    let owed = pings.iter().filter(|&&end| end <= reached).count();
+                    assert_eq!(pongs, answers[..owed], "asked {asked:b}, {seen} octets seen, behind {at}");
+                }
+                assert_eq!(at, input.len());
+            }
+        }
+    }
+}

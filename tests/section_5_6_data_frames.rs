@@ -15,6 +15,40 @@ fn both_receive_empty_messages() {
     }
 }
 
+// Fewer octets than the longest header has, and nothing behind them.
+// 6455-5.6-5 6455-6.2-4 CM-15 CM-32
+#[test]
+fn both_receive_short_messages_at_the_end_of_the_input() {
+    for role in BOTH_ROLES {
+        for len in 0..=7 {
+            let short = &b"lengths"[..len];
+            for frames in [
+                &[server_frame(0x82, short)][..],
+                &[server_frame(0x81, short)],
+                &[server_frame(0x81, b"a longer one before"), server_frame(0x82, short)],
+                &[server_frame(0x82, &[7; 200]), server_frame(0x81, short)],
+                &[server_frame(0x82, short), server_frame(0x81, short)],
+            ] {
+                let frames: Vec<&[u8]> = frames.iter().map(Vec::as_slice).collect();
+                let received = every_split_from_peer(role, &frames);
+                // Each with its last octet, and none before.
+                let mut end = 0;
+                let ends = frames.iter().map(|frame| {
+                    end += frame.len() + key_len(role);
+                    end
+                });
+                assert_eq!(received.events_at, ends.collect::<Vec<_>>());
+                let last = match frames[frames.len() - 1][0] {
+                    0x81 => Event::text(std::str::from_utf8(short).unwrap()),
+                    _ => Event::binary(short),
+                };
+                assert_eq!(received.events.last(), Some(&last));
+                received.assert_open();
+            }
+        }
+    }
+}
+
 // 6455-5.6-4
 #[test]
 fn both_receive_binary_that_is_no_text() {

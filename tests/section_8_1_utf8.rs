@@ -5,7 +5,8 @@ mod support;
 use sansocket::connection::{Connection, Located};
 use sansocket::{Config, ProtocolError, Role};
 use support::{
-    BOTH_ROLES, Event, connection, every_split, every_split_from_peer, from_peer, key_len, server_frame,
+    BOTH_ROLES, Event, client_frame, client_frame_with, connection, every_split, every_split_from_peer,
+    from_peer, key_len, server_frame,
 };
 
 /// Texts like those of the Autobahn suite's group 6, with the index of the octet that cannot be right: the length of
@@ -217,6 +218,34 @@ fn both_receive_invalid_text_between_messages_and_deliver_what_came_before() {
         assert_eq!(received.sent, [&b"\x8a\x01p"[..], b"\x88\x02\x03\xef"]);
         received.assert_failed(ProtocolError::InvalidUtf8, 1007, 11 + 3 * key_len(role));
     }
+}
+
+// 6455-8.1-1 6455-5.6-3 CM-33
+#[test]
+fn both_receive_invalid_text_whole_behind_valid_texts_and_deliver_nothing_of_it() {
+    for role in BOTH_ROLES {
+        for (text, bad) in INVALID {
+            let frames =
+                [&server_frame(0x81, "κόσμε".as_bytes()), &b"\x81\x02ok"[..], &server_frame(0x81, text)];
+            let received = every_split_from_peer(role, &[frames[0], frames[1], frames[2], b"\x81\x05never"]);
+            assert_eq!(received.events, [Event::text("κόσμε"), Event::text("ok")]);
+            let before = frames[0].len() + frames[1].len() + 2 * key_len(role);
+            let at = before + 2 + key_len(role) + text.len().min(bad + 1);
+            received.assert_failed(ProtocolError::InvalidUtf8, 1007, at);
+        }
+    }
+}
+
+// Judged is what was masked, however often it is looked at.
+// 6455-8.1-1 6455-5.3-5
+#[test]
+fn server_receives_invalid_text_whose_masked_octets_are_valid() {
+    let masked = client_frame_with([0x9e, 0x9d, 0x9c, 0x9b], 0x81, &[0xff; 8]);
+    assert_eq!(&masked[6..], b"abcdabcd");
+    let before = client_frame(0x81, b"ok");
+    let received = every_split(Role::Server, &Config::default(), &[before, masked]);
+    assert_eq!(received.events, [Event::text("ok")]);
+    received.assert_failed(ProtocolError::InvalidUtf8, 1007, 8 + 7);
 }
 
 // 6455-8.1-1

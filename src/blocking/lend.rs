@@ -99,8 +99,10 @@ pub struct Outgoing<'a> {
 impl Outgoing<'_> {
     /// Queues a message. It leaves with the next receive or flush, together with others.
     ///
-    /// A lent message is best passed on by value: a large payload with a place of its own is then moved, not copied. One
-    /// reply to each message always fits: above the high-water mark no message is received.
+    /// Give a lent message itself to pass it on, not a reference to it: a long one that was assembled need not be copied
+    /// then.
+    ///
+    /// One reply to each message always fits: above the high-water mark no message is received.
     ///
     /// # Errors
     ///
