@@ -102,13 +102,13 @@ impl Output {
     ) -> bool {
         let len = payload.len();
         let room = self.buffer.get_mut(self.end..).unwrap_or_default();
-        if len > COPY_UP_TO || room.len() < len + 8 {
+        if len > COPY_UP_TO || room.len() < len + SHORT_HEADER_ROOM {
             return false;
         }
         let key = next_key();
         // INVARIANT: what is copied is below 64 KiB.
         let (head, head_len) = short_header(opcode, key, len as u16);
-        room[..8].copy_from_slice(&head);
+        room[..SHORT_HEADER_ROOM].copy_from_slice(&head);
         let to_payload = &mut room[head_len..head_len + len];
         match key {
             Some(key) => key.mask_copy(to_payload, payload),
@@ -383,7 +383,8 @@ impl Output {
         if self.start > 0 && self.start >= self.buffer.len() / 2 {
             self.drop_written();
         }
-        let needed = self.end + len;
+        // With room for the next frame to be as long and take the short way.
+        let needed = self.end + len + SHORT_HEADER_ROOM;
         if self.buffer.len() < needed {
             self.buffer.resize(needed.max(2 * self.buffer.len()).max(FIRST_BUFFER_LEN), 0);
         }
@@ -510,6 +511,9 @@ impl Shared {
         self.pong_len != 0 && self.payload.len() == self.pong_len && !self.is_offered
     }
 }
+
+/// A short header is written as so many octets at once, whatever its length.
+const SHORT_HEADER_ROOM: usize = 8;
 
 /// The first buffer, when nobody lends one.
 const FIRST_BUFFER_LEN: usize = 512;

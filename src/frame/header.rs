@@ -411,6 +411,8 @@ const MASK: u8 = 0x80;
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec;
+
     use super::*;
 
     #[test]
