@@ -21,10 +21,9 @@ mod sender;
 mod shared;
 mod split;
 mod transport;
+mod usual;
 
 use std::future::{Future, poll_fn};
-use std::mem;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -53,6 +52,7 @@ pub use crate::transport_error::{AcceptError, ConnectError, Error};
 
 use receive_side::ReceiveSide;
 use transport::{Progress, ReadAhead, Transport};
+use usual::{Feed, Receive, Usual, spend};
 
 /// A WebSocket over a transport: one connection, one task.
 ///
@@ -431,9 +431,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         if self.may_parse()
             && let Some(kind) = self.receive.next_usual()
         {
-            budget.made_progress();
-            // Nothing is left for it to do, and to say so costs a call.
-            mem::forget(budget);
+            spend(budget);
             return Usual::Message(kind);
         }
         Usual::Other
@@ -517,50 +515,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     fn queue(&mut self, message: OutgoingMessage<'_>) -> Result<(), SendError> {
         transport::prepare_output(&mut self.outbox);
         self.encoder.send(message, &mut self.outbox)
-    }
-}
-
-/// Whether the usual message was next.
-enum Usual {
-    Message(MessageKind),
-    Other,
-    Pending,
-}
-
-/// The future of [`WebSocket::receive`].
-struct Receive<'a, S> {
-    socket: &'a mut WebSocket<S>,
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Future for Receive<'_, S> {
-    type Output = Result<Option<Message>, Error>;
-
-    #[inline(always)]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.get_mut().socket.poll_receive(cx)
-    }
-}
-
-/// The future of [`WebSocket::feed`]: back-pressure.
-struct Feed<'a, S> {
-    socket: &'a mut WebSocket<S>,
-    /// Why the message was not queued.
-    refused: Option<SendError>,
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Future for Feed<'_, S> {
-    type Output = Result<(), Error>;
-
-    #[inline(always)]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { socket, refused } = self.get_mut();
-        if let Some(error) = refused.take() {
-            return Poll::Ready(Err(socket.transport.refused(error, &socket.outbox)));
-        }
-        if !socket.outbox.is_full() {
-            return Poll::Ready(Ok(()));
-        }
-        socket.poll_room(cx)
     }
 }
 

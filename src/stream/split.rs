@@ -16,6 +16,7 @@ use super::receive_side::ReceiveSide;
 use super::sender::Sender;
 use super::shared::{Observed, Output, Party, Shared, Wakeups};
 use super::transport::{Progress, Transport};
+use super::usual::spend;
 use super::{WebSocket, start_close};
 use crate::close_code::CloseCode;
 use crate::connection::{CloseReport, Encoder, Message, Outbox};
@@ -107,9 +108,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Receiver<S> {
     pub fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
         let budget = ready!(coop::poll_proceed(cx));
         if let Some(message) = self.take_usual() {
-            budget.made_progress();
-            // Nothing is left for it to do, and to say so costs a call.
-            mem::forget(budget);
+            spend(budget);
             return Poll::Ready(Ok(Some(message)));
         }
         drop(budget);
