@@ -23,7 +23,7 @@ impl Kind {
     }
 }
 
-/// As many masked frames with `len` octets of payload as fit one read, each with a key of its own.
+/// As many masked frames with `len` octets of payload as fit one read, but at least one, each with a key of its own.
 ///
 /// The payloads are ASCII, and stay it when they are masked: no octet of a key is above 0x7f. So the same octets can be
 /// received again and again, unmasked in place each time.
@@ -42,7 +42,7 @@ pub(crate) fn first_of_burst(kind: Kind, len: usize, most: usize) -> Burst {
         let before = octets.len();
         push_header(&mut octets, kind, len, Some(masking_key));
         octets.extend(payload(len).iter().zip(masking_key.iter().cycle()).map(|(octet, key)| octet ^ key));
-        if octets.len() > READ_LEN {
+        if octets.len() > READ_LEN && frames > 0 {
             octets.truncate(before);
             break;
         }

@@ -6,6 +6,7 @@ use core::{fmt, mem};
 use bytes::Bytes;
 
 use super::event::MessageKind;
+use super::spare;
 use crate::config::{COPY_UP_TO, Limits};
 #[cfg(feature = "deflate")]
 use crate::deflate::{Decompressor, Inflated};
@@ -76,22 +77,40 @@ impl Assembly {
         Ok(())
     }
 
-    /// Takes the next octets of the payload, masked with `key`. The message gets at most `still` octets more.
+    /// Takes the next octets of the payload, masked with `key`. `missing` octets of the frame are, them included, and the
+    /// message gets at most `still` more.
     pub(super) fn append(
         &mut self,
         octets: &[u8],
         key: Option<MaskingKey>,
+        missing: usize,
         still: usize,
     ) -> Result<(), ProtocolError> {
         debug_assert_eq!(self.judged, self.payload.len());
         let (len, capacity) = (self.payload.len(), self.payload.capacity());
         if capacity - len < octets.len() {
+            let rest = (missing - octets.len()).min(justified(len + octets.len()));
             // Doubled, so that many pieces cost no more than a few copies; but never past what the limits allow.
-            let wanted = capacity.saturating_mul(2).min(len.saturating_add(still));
-            self.payload.reserve_exact(octets.len().max(wanted.saturating_sub(len)));
+            let doubled = capacity.saturating_mul(2).min(len.saturating_add(still)).saturating_sub(len);
+            self.make_room(doubled.max(octets.len() + rest), missing);
         }
         self.payload.extend_from_slice(octets);
         self.judge(key)
+    }
+
+    /// Makes room for `additional` octets, and for up to as many as are `missing` if that costs nothing.
+    fn make_room(&mut self, additional: usize, missing: usize) {
+        let len = self.payload.len();
+        if self.payload.capacity() - len >= additional {
+            return;
+        }
+        match spare::take_payload(len + additional..=len + missing.max(additional)) {
+            Some(mut larger) => {
+                larger.extend_from_slice(&self.payload);
+                spare::give_payload(mem::replace(&mut self.payload, larger));
+            }
+            None => self.payload.reserve_exact(additional),
+        }
     }
 
     /// How many octets were read straight into the payload and not yet judged.
@@ -141,10 +160,9 @@ impl Assembly {
     /// Makes room for octets that are read straight into the payload, as many as `missing` but no more than what has
     /// arrived justifies, and hands it out.
     pub(super) fn destination(&mut self, missing: usize) -> (&mut Vec<u8>, usize) {
-        let justified =
-            self.payload.len().saturating_mul(4).max(self.payload.capacity() - self.payload.len());
-        let len = missing.min(justified);
-        self.payload.reserve_exact(len);
+        let room = self.payload.capacity() - self.payload.len();
+        let len = missing.min(justified(self.payload.len()).max(room));
+        self.make_room(len, missing);
         (&mut self.payload, len)
     }
 
@@ -175,7 +193,12 @@ impl Assembly {
     /// Frees the buffer when nothing is in it.
     pub(super) fn release(&mut self) {
         if self.payload.is_empty() {
-            self.payload = Vec::new();
+            spare::give_payload(mem::take(&mut self.payload));
         }
     }
+}
+
+/// How many octets more may be expected, once so many have arrived.
+fn justified(arrived: usize) -> usize {
+    arrived.saturating_mul(4)
 }

@@ -43,6 +43,7 @@ mod message;
 mod output;
 mod receive;
 mod send;
+mod spare;
 mod timers;
 
 use alloc::vec::Vec;
@@ -65,6 +66,8 @@ pub use event::{
 };
 pub use keys::KeySource;
 pub(crate) use receive::ReceivePath;
+#[cfg(feature = "tokio")]
+pub(crate) use receive::owned;
 pub(crate) use send::{Encoder, Outbox};
 pub use send::{Fin, Fragment};
 pub use timers::Timestamp;

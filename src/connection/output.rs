@@ -7,6 +7,7 @@ use core::{fmt, mem};
 
 use bytes::{Buf, Bytes};
 
+use super::spare;
 use crate::config::COPY_UP_TO;
 use crate::copy::copy;
 use crate::frame::{DataOpcode, FrameHeader, MAX_HEADER_LEN, MaskingKey, short_header};
@@ -36,12 +37,10 @@ pub(crate) struct Output {
 
 /// What is queued apart from the buffer, and what has to be known of the buffer beside it.
 #[derive(Default)]
-struct Apart {
+pub(super) struct Apart {
     shared: VecDeque<Shared>,
     /// How many octets of Pongs that went ahead are queued.
     ahead_len: usize,
-    /// The buffer of the last masked piece, for the next one.
-    spare: Vec<u8>,
     /// Where some frame's header lies in `buffer`, or the next will: from there the next frame boundaries are found.
     /// Without this box it is where `buffer` begins.
     frame_at: usize,
@@ -154,13 +153,13 @@ impl Output {
         self.push_head(header);
         let payload = match header.masking_key() {
             Some(key) => {
-                let mut masked = alloc::vec![0; payload.len()];
-                key.mask_copy(&mut masked, payload);
-                Bytes::from(masked)
+                let mut masked = spare::copy_of(payload);
+                key.mask(&mut masked);
+                masked
             }
-            None => Bytes::copy_from_slice(payload),
+            None => spare::copy_of(payload),
         };
-        self.append_shared(payload, None);
+        self.append_shared(payload.into(), None);
     }
 
     /// Puts a Pong at the next frame boundary, ahead of what else is queued. One that waits there already and has not
@@ -177,7 +176,7 @@ impl Output {
         let frame = Bytes::from(frame);
 
         let Self { buffer, start, end, apart_len, apart, .. } = self;
-        let apart = apart.get_or_insert_default();
+        let apart = apart.get_or_insert_with(spare::take_apart);
         apart.ahead_len += len;
         *apart_len += len;
         if let Some(waiting) = apart.shared.iter_mut().find(|shared| shared.is_whole_pong()) {
@@ -221,7 +220,7 @@ impl Output {
 
     fn slices_with_apart<'a>(&'a mut self, slices: &mut [&'a [u8]]) -> usize {
         let Self { buffer, start, end, apart, .. } = self;
-        let apart = apart.get_or_insert_default();
+        let apart = apart.get_or_insert_with(spare::take_apart);
         apart.mask_next_piece();
         let mut filled = 0;
         let mut push = |octets: &'a [u8]| {
@@ -271,7 +270,7 @@ impl Output {
 
     fn advance_with_apart(&mut self, len: usize) {
         let Self { start, end, written, apart_len, apart, .. } = self;
-        let apart = apart.get_or_insert_default();
+        let apart = apart.get_or_insert_with(spare::take_apart);
         let mut left = len;
         while left > 0 {
             let until = apart.shared.front().map_or(*end, |shared| shared.at);
@@ -297,7 +296,8 @@ impl Output {
                 // Both begin a frame there: behind a payload, or where a Pong was let through. A header before it could no
                 // longer be seen to have had its payload apart.
                 apart.frame_at = apart.frame_at.max(shared.at);
-                apart.spare = shared.piece;
+                spare::give_payload(shared.piece);
+                spare::give_shared(shared.payload);
             }
         }
         assert!(left == 0, "the transport took more than it was given");
@@ -317,7 +317,7 @@ impl Output {
         if len == 0 {
             return;
         }
-        let apart = self.apart.get_or_insert_default();
+        let apart = self.apart.get_or_insert_with(spare::take_apart);
         apart.offered = apart.offered.max(len);
         let mut begins = 0;
         let mut from = self.start;
@@ -352,7 +352,9 @@ impl Output {
         if !self.is_empty() {
             return None;
         }
-        self.apart = None;
+        if let Some(apart) = self.apart.take() {
+            apart.give_back();
+        }
         (!self.buffer.is_empty()).then(|| mem::take(&mut self.buffer))
     }
 
@@ -365,7 +367,7 @@ impl Output {
 
     fn append_shared(&mut self, payload: Bytes, masking_key: Option<MaskingKey>) {
         self.apart_len += payload.len();
-        let apart = self.apart.get_or_insert_default();
+        let apart = self.apart.get_or_insert_with(spare::take_apart);
         apart.shared.push_back(Shared::new(self.end, payload, masking_key));
     }
 
@@ -395,7 +397,7 @@ impl Output {
         let Self { buffer, start, end, apart, .. } = self;
         let written = mem::take(start);
         // The buffer may begin inside a frame from here on.
-        let apart = apart.get_or_insert_default();
+        let apart = apart.get_or_insert_with(spare::take_apart);
         apart.move_to_boundary(&buffer[..*end], written);
         apart.frame_at -= written;
         for shared in &mut apart.shared {
@@ -407,6 +409,15 @@ impl Output {
 }
 
 impl Apart {
+    /// Nothing is queued any more.
+    fn give_back(mut self: Box<Self>) {
+        debug_assert!(self.shared.is_empty() && self.ahead_len == 0);
+        (self.frame_at, self.offered) = (0, 0);
+        if self.shared.capacity() <= SHARED_KEPT {
+            spare::give_apart(self);
+        }
+    }
+
     /// Masks the next piece of the first shared payload, if it has a key and the last piece is out.
     fn mask_next_piece(&mut self) {
         let Some(shared) = self.shared.front_mut() else { return };
@@ -416,7 +427,7 @@ impl Apart {
         }
         let len = shared.payload.len().min(MASKED_PIECE_LEN);
         if shared.piece.is_empty() {
-            shared.piece = mem::take(&mut self.spare);
+            shared.piece = spare::take_payload(len..=MASKED_PIECE_LEN).unwrap_or_default();
         }
         shared.piece.resize(len, 0);
         shared.piece_start = 0;
@@ -511,6 +522,9 @@ impl Shared {
         self.pong_len != 0 && self.payload.len() == self.pong_len && !self.is_offered
     }
 }
+
+/// How much room for payloads a box may have that is kept for another connection.
+const SHARED_KEPT: usize = 16;
 
 /// A short header is written as so many octets at once, whatever its length.
 const SHORT_HEADER_ROOM: usize = 8;

@@ -9,9 +9,8 @@ use bytes::Bytes;
 use super::event::OutgoingMessage;
 use super::event::{EventKind, Located, Message, MessageKind, Place, Received};
 use super::message::Assembly;
-#[cfg(feature = "std")]
-use crate::config::COPY_UP_TO;
-use crate::config::Limits;
+use super::spare;
+use crate::config::{COPY_UP_TO, Limits};
 #[cfg(feature = "deflate")]
 use crate::deflate::{Agreement, Decompressor};
 use crate::error::ProtocolError;
@@ -47,7 +46,7 @@ pub(crate) struct ReceivePath {
 
 /// What does not lie whole in the input, or was looked at before its turn.
 #[derive(Debug, Default)]
-struct Unusual {
+pub(super) struct Unusual {
     message: Assembly,
     /// The payload of a control frame that comes in pieces.
     control: Vec<u8>,
@@ -259,7 +258,7 @@ impl ReceivePath {
         opcode: DataOpcode,
         payload_len: usize,
     ) -> Result<(), ProtocolError> {
-        let message = &mut self.unusual.get_or_insert_default().message;
+        let message = &mut self.unusual.get_or_insert_with(spare::take_unusual).message;
         match opcode {
             DataOpcode::Text => message.begin(MessageKind::Text),
             DataOpcode::Binary => message.begin(MessageKind::Binary),
@@ -288,7 +287,7 @@ impl ReceivePath {
     /// Takes what belongs to the frame: what was read to its destination, and else what the input has.
     fn take_data(&mut self, input: &mut [u8]) -> Result<usize, ProtocolError> {
         let Frame::Data { fin, missing, key } = self.frame else { return Ok(0) };
-        let Unusual { message, ahead, .. } = &mut **self.unusual.get_or_insert_default();
+        let Unusual { message, ahead, .. } = &mut **self.unusual.get_or_insert_with(spare::take_unusual);
         #[cfg(feature = "deflate")]
         if let Some(decompressor) = &mut self.decompressor
             && decompressor.is_compressed()
@@ -312,7 +311,7 @@ impl ReceivePath {
             (read, 0)
         } else {
             let len = missing.min(input.len());
-            message.append(&input[..len], key, still)?;
+            message.append(&input[..len], key, missing, still)?;
             (len, len)
         };
         self.frame = Frame::Data { fin, missing: missing - taken, key: key.map(|key| key.advanced(taken)) };
@@ -405,7 +404,7 @@ impl ReceivePath {
     }
 
     fn unusual(&mut self) -> &mut Unusual {
-        self.unusual.get_or_insert_default()
+        self.unusual.get_or_insert_with(spare::take_unusual)
     }
 
     /// How many octets were read straight to their destination and have not been received.
@@ -414,24 +413,11 @@ impl ReceivePath {
     }
 
     /// A message with a payload of its own, of exact size.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn take(&mut self, kind: MessageKind, located: Located, input: &[u8]) -> Message {
-        let payload = match located.place {
-            Place::Input => Bytes::copy_from_slice(&input[located.start..located.end]),
-            _ => self.take_apart(located.place),
-        };
-        match kind {
-            // INVARIANT: the payload of a text message was validated before its location was made.
-            MessageKind::Text => Message::Text(Utf8Bytes::validated(payload)),
-            MessageKind::Binary => Message::Binary(payload),
-        }
-    }
-
-    #[inline(never)]
-    fn take_apart(&mut self, place: Place) -> Bytes {
-        match (place, &mut self.unusual) {
-            (Place::Control, _) | (_, None) => Bytes::copy_from_slice(self.payload_apart(place)),
-            (_, Some(unusual)) => unusual.message.take(),
+        match (located.place, &mut self.unusual) {
+            (Place::Input | Place::Control, _) | (_, None) => owned(kind, self.payload(located, input)),
+            (_, Some(unusual)) => message(kind, unusual.message.take()),
         }
     }
 
@@ -469,7 +455,7 @@ impl ReceivePath {
         // The input begins behind what was read straight to its destination.
         let read = self.unjudged();
         let expect = self.expect();
-        let Unusual { control, ahead, .. } = &mut **self.unusual.get_or_insert_default();
+        let Unusual { control, ahead, .. } = &mut **self.unusual.get_or_insert_with(spare::take_unusual);
         if ahead.offset == 0 {
             ahead.message_open = match self.frame {
                 Frame::Data { fin, .. } => !fin,
@@ -553,8 +539,10 @@ impl ReceivePath {
         // Pings that were answered before their turn are still to be counted off.
         if let Frame::Between = self.frame
             && unusual.ahead.answered == 0
+            && let Some(mut unusual) = self.unusual.take()
         {
-            self.unusual = None;
+            unusual.ahead = Ahead::default();
+            spare::give_unusual(unusual);
         }
     }
 
@@ -596,6 +584,32 @@ fn locate(message: WholeMessage, input: &mut [u8]) -> Option<Located> {
         return None;
     }
     Some(Located::in_input(if is_text { EventKind::Text } else { EventKind::Binary }, start, end))
+}
+
+/// A message with a copy of its located payload, exactly as large.
+#[inline(always)]
+pub(crate) fn owned(kind: MessageKind, payload: &[u8]) -> Message {
+    message(
+        kind,
+        match payload.len() {
+            ..=COPY_UP_TO => Bytes::copy_from_slice(payload),
+            _ => large(payload),
+        },
+    )
+}
+
+#[inline(never)]
+fn large(payload: &[u8]) -> Bytes {
+    spare::copy_of(payload).into()
+}
+
+#[inline(always)]
+fn message(kind: MessageKind, payload: Bytes) -> Message {
+    match kind {
+        // INVARIANT: the payload of a text message was validated before its location was made.
+        MessageKind::Text => Message::Text(Utf8Bytes::validated(payload)),
+        MessageKind::Binary => Message::Binary(payload),
+    }
 }
 
 /// The text of a located event whose octets these are.

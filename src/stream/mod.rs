@@ -254,7 +254,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     #[inline(always)]
     pub fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
         match self.poll_usual(cx) {
-            Usual::Message(kind) => Poll::Ready(Ok(Some(self.receive.take(kind)))),
+            Usual::Message(kind) => Poll::Ready(Ok(Some(self.receive.take_usual(kind)))),
             Usual::Pending => Poll::Pending,
             Usual::Other => self.poll_receive_any(cx),
         }

@@ -111,8 +111,14 @@ impl ReceiveSide {
         self.path.payload(located(self.kind, self.place, &self.input), self.input.lent())
     }
 
-    /// The last event, a message of this kind, with a payload of its own.
+    /// The last event, a message of this kind that [`next_usual`](Self::next_usual) went on to, with a payload of its own.
     #[inline(always)]
+    pub(super) fn take_usual(&self, kind: MessageKind) -> Message {
+        connection::owned(kind, self.input.lent())
+    }
+
+    /// The last event, a message of this kind, with a payload of its own.
+    #[inline]
     pub(super) fn take(&mut self, kind: MessageKind) -> Message {
         let Self { path, input, place, .. } = self;
         path.take(kind, located(kind.into(), *place, input), input.lent())

@@ -124,7 +124,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Receiver<S> {
         }
         let mut receive = self.state.lock_receive();
         let kind = receive.next_usual()?;
-        Some(receive.take(kind))
+        Some(receive.take_usual(kind))
     }
 
     #[inline(never)]

@@ -15,7 +15,8 @@ pub(crate) fn run() -> Result<(), String> {
         return Err("this CPU has no AVX2: what would be counted is another path".into());
     }
     for &(name, prepare) in workloads::ALL {
-        for len in LENS {
+        let large = if name.starts_with("burst-") { &LARGE_LENS[..] } else { &[] };
+        for &len in LENS.iter().chain(large) {
             let mut workload = prepare(len);
             // These rounds make and fill what the counted ones find.
             counted_frames(&mut workload);
@@ -40,6 +41,9 @@ pub(crate) fn counted_frames(workload: &mut Workload) {
 }
 
 const LENS: [usize; 4] = [16, 125, 1 << 10, 16 << 10];
+
+/// Of messages that are read to a place of their own.
+const LARGE_LENS: [usize; 2] = [64 << 10, 1 << 20];
 
 /// What costs something only now and then, such as a read or fetching randomness, has its share.
 const ROUNDS: usize = 3;

@@ -98,7 +98,10 @@ impl Values {
         for name in names {
             let cells = || lens.iter().filter_map(|len| self.0.get(&(name.into(), *len)));
             table.push_str(&format!("| `{name}` |"));
-            table.extend(cells().map(|cell| format!(" {:.0} |", cell.instructions)));
+            table.extend(lens.iter().map(|len| match self.0.get(&(name.into(), *len)) {
+                Some(cell) => format!(" {:.0} |", cell.instructions),
+                None => String::from(" |"),
+            }));
             let allocations = cells().map(|cell| cell.allocations).fold(0.0, f64::max);
             let mut calls: Vec<_> =
                 cells().map(|cell| format!("{:.0} + {:.0}", cell.reads, cell.writes)).collect();
