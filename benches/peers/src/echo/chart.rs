@@ -66,7 +66,6 @@ fn dot(server: Server, x: f64, y: f64) -> String {
         Server::RawShared | Server::Raw => "#888",
         Server::Ideal => "#000",
         Server::SansocketLending => "#08306b",
-        Server::SansocketTaking => "#2171b5",
         Server::SansocketOwned => "#4292c6",
         Server::SansocketStream => "#6baed6",
         Server::SansocketSplit => "#9ecae1",

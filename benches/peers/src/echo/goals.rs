@@ -11,7 +11,7 @@ use peers::cells::Cell;
 /// no goal of its own.
 pub(crate) fn goal(server: Server, cell: Cell) -> Option<f64> {
     let goals = match server {
-        Server::SansocketLending | Server::SansocketTaking => &LENDING,
+        Server::SansocketLending => &LENDING,
         Server::SansocketOwned | Server::SansocketStream => &OWNED,
         Server::SansocketSplit => &SPLIT,
         _ => return None,

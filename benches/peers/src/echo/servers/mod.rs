@@ -19,7 +19,6 @@ pub(crate) enum Server {
     Raw,
     Ideal,
     SansocketLending,
-    SansocketTaking,
     SansocketOwned,
     SansocketStream,
     SansocketSplit,
@@ -35,12 +34,11 @@ pub(crate) enum Server {
 }
 
 impl Server {
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::RawShared,
         Self::Raw,
         Self::Ideal,
         Self::SansocketLending,
-        Self::SansocketTaking,
         Self::SansocketOwned,
         Self::SansocketStream,
         Self::SansocketSplit,
@@ -61,7 +59,6 @@ impl Server {
             Self::Raw => "raw",
             Self::Ideal => "ideal",
             Self::SansocketLending => "sansocket-lending",
-            Self::SansocketTaking => "sansocket-taking",
             Self::SansocketOwned => "sansocket-owned",
             Self::SansocketStream => "sansocket-stream",
             Self::SansocketSplit => "sansocket-split",
@@ -90,7 +87,6 @@ impl Server {
                 "written by hand for this echo alone: one buffer for the thread, one write per read"
             }
             Self::SansocketLending => "`receive_ref`, `outgoing.feed(message)`",
-            Self::SansocketTaking => "the same, with payloads above 16 KiB taken: `message.into_message()`",
             Self::SansocketOwned => "`receive`, `feed`",
             Self::SansocketStream => "`Stream` and `Sink`, flushed when nothing is ready",
             Self::SansocketSplit => "`split`, both halves in one task: `receive`, `sender.feed`",
@@ -140,7 +136,6 @@ impl Server {
             Self::Raw => spawn(raw::own(stream)),
             Self::Ideal => spawn(ideal::echo(stream)),
             Self::SansocketLending => spawn(sansocket::lending(stream)),
-            Self::SansocketTaking => spawn(sansocket::taking(stream)),
             Self::SansocketOwned => spawn(sansocket::owned(stream)),
             Self::SansocketStream => spawn(sansocket::stream(stream)),
             Self::SansocketSplit => spawn(sansocket::split(stream)),

@@ -22,21 +22,6 @@ pub(super) fn lending<S: Any>(stream: S) -> impl Future<Output = Ended> {
     }
 }
 
-/// What is borrowed has to be copied before it can wait to be written; what is large can be moved instead.
-pub(super) fn taking<S: Any>(stream: S) -> impl Future<Output = Ended> {
-    let mut socket = socket(stream);
-    async move {
-        while let Some((message, mut outgoing)) = socket.receive_ref().await? {
-            if message.payload().len() > 16 << 10 {
-                outgoing.feed(message.into_message())?;
-            } else {
-                outgoing.feed(message)?;
-            }
-        }
-        Ok(())
-    }
-}
-
 pub(super) fn owned<S: Any>(stream: S) -> impl Future<Output = Ended> {
     let mut socket = socket(stream);
     async move {
