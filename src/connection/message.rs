@@ -160,8 +160,9 @@ impl Assembly {
     /// Makes room for octets that are read straight into the payload, as many as `missing` but no more than what has
     /// arrived justifies, and hands it out.
     pub(super) fn destination(&mut self, missing: usize) -> (&mut Vec<u8>, usize) {
-        let room = self.payload.capacity() - self.payload.len();
-        let len = missing.min(justified(self.payload.len()).max(room));
+        let (come, room) = (self.payload.len(), self.payload.capacity() - self.payload.len());
+        // More only when less is left than has come: a payload that trickles would be moved at every read.
+        let len = missing.min(if room >= missing.min(come) { room } else { justified(come) });
         self.make_room(len, missing);
         (&mut self.payload, len)
     }
