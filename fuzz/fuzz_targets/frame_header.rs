@@ -35,7 +35,10 @@ fn decode(octets: &[u8], expect: &Expect) {
     let mut decided_at = None;
     for len in 0..=octets.len().min(MAX_HEADER_LEN + 2) {
         let verdict = FrameHeader::decode(&octets[..len], expect);
-        assert!(verdict == Ok(None) || verdict == whole, "{len} of {octets:02x?}: {verdict:?}, then {whole:?}");
+        assert!(
+            verdict == Ok(None) || verdict == whole,
+            "{len} of {octets:02x?}: {verdict:?}, then {whole:?}"
+        );
         assert!(verdict != Ok(None) || decided_at.is_none(), "a verdict is taken back");
         if verdict != Ok(None) {
             decided_at.get_or_insert(len);
