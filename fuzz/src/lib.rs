@@ -2,6 +2,7 @@
 
 #[path = "../../tests/support/allocations.rs"]
 mod allocations;
+mod differential;
 #[allow(dead_code, reason = "a part is used")]
 #[path = "../../tests/support/frames.rs"]
 mod frames;
@@ -9,6 +10,7 @@ mod input;
 mod receive;
 mod script;
 
+pub use differential::{Difference, Peer, differences};
 pub use input::Input;
 pub use receive::{Compressed, receive};
 pub use script::frames_of;
