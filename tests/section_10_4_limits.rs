@@ -172,6 +172,31 @@ fn both_receive_payload_and_allocate_in_proportion_to_what_has_come() {
     }
 }
 
+// However little a peer sends at a time, what has come is moved a few times only.
+// 6455-10.4-2 CM-19
+#[test]
+fn both_receive_payload_that_trickles_to_its_destination_and_seldom_move_it() {
+    for role in BOTH_ROLES {
+        let header = from_peer(role, b"\x82\x7f\x00\x00\x00\x00\x01\x00\x00\x00");
+        for piece_len in [1, 100, 4096, 65536] {
+            let mut connection = connection(role, &Config::default());
+            let _ = connection.receive(&mut header.clone()).unwrap();
+            let mut come = piece_len;
+            let (allocated, ()) = allocated_by(|| {
+                assert_eq!(connection.receive(&mut vec![0; piece_len]).unwrap().consumed, piece_len);
+                while come < 200_000 {
+                    let mut destination = connection.destination().unwrap();
+                    assert!(destination.room() > 0);
+                    come += destination.append(&[0; 65536][..piece_len]);
+                    assert_eq!(connection.receive(&mut []).unwrap().event, None);
+                }
+            });
+            // The room is five times what has come, and was so when that was two fifths of it, and so on.
+            assert!(allocated <= 10 * come, "{allocated} for {come} in pieces of {piece_len}");
+        }
+    }
+}
+
 // 6455-10.4-2
 #[test]
 fn server_receives_small_whole_messages_and_allocates_nothing() {

@@ -141,8 +141,9 @@ impl Assembly {
     /// Makes room for octets that are read straight into the payload, as many as `missing` but no more than what has
     /// arrived justifies, and hands it out.
     pub(super) fn destination(&mut self, missing: usize) -> (&mut Vec<u8>, usize) {
-        let justified =
-            self.payload.len().saturating_mul(4).max(self.payload.capacity() - self.payload.len());
+        let (come, room) = (self.payload.len(), self.payload.capacity() - self.payload.len());
+        // More only when less is left than has come: a payload that trickles would be moved at every read.
+        let justified = if room >= missing.min(come) { room } else { come.saturating_mul(4) };
         let len = missing.min(justified);
         self.payload.reserve_exact(len);
         (&mut self.payload, len)
