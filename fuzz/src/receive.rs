@@ -157,10 +157,10 @@ impl Settings {
 
     /// No more than the limits, and no more than a few times what has come.
     fn allowed_memory(&self, wire: &[u8], whole: &Transcript) -> usize {
-        // While a place grows, the old one is there as well.
+        // While a place grows to five times what has come, the old one, of less than twice that, is there as well.
         let limit = self.limits.message_len().saturating_mul(2);
         let (growth, states) = match self.agreement {
-            None => (6 * wire.len(), 0),
+            None => (8 * wire.len(), 0),
             Some(_) => (usize::MAX, STATES),
         };
         limit.min(growth) + 4 * whole.output.len() + 2 * wire.len().min(MAX_UNREAD) + states + OVERHEAD

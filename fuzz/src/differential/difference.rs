@@ -130,12 +130,12 @@ mod tests {
     /// Settings, then frames: the first octet's bits are the client's end and octets as they are, the second's the limits.
     const EXAMPLES: [(Peer, Difference, &[u8]); 16] = [
         (T, D::WaitsForTheRest, b"\x02\x00\x81\x05"),
-        (F, D::WaitsForTheRest, b"\x03\x00\x81\x7f\xff"),
+        (F, D::WaitsForTheRest, b"\x03\x00\x80\x05"),
         (T, D::LengthNotMinimal, b"\x03\x00\x82\x7e\x00\x01x"),
         (F, D::LengthNotMinimal, b"\x03\x00\x8a\x7e\x00\x01x"),
         (F, D::MaskNotChecked, b"\x02\x00\x81\x01x"),
         (F, D::MaskNotChecked, b"\x03\x00\x81\x81\0\0\0\0x"),
-        (F, D::LongControlFrame, b"\x01\x00\x88\x7e\x00\x01\x00"),
+        (F, D::LongControlFrame, b"\x01\x00\x88\x7e\x00\x02\x0c\x00"),
         (F, D::LongControlFrame, b"\x01\x00\x8a\x7e\x00\x01\x00"),
         (F, D::MessageReplaced, b"\x01\x00\x01\x01a\x02\x01b"),
         (F, D::CutTextDelivered, b"\x01\x00\x01\x01a\x80\x02\xe2\x82"),
