@@ -7,6 +7,7 @@ mod differential;
 #[path = "../../tests/support/frames.rs"]
 mod frames;
 mod input;
+pub mod pair;
 mod receive;
 mod script;
 
