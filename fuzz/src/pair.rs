@@ -32,6 +32,8 @@ pub struct Message {
 /// The client, the server.
 pub struct Pair {
     pub ends: [End; 2],
+    /// Compression was agreed on.
+    pub compresses: bool,
     /// How many octets the transport takes at a time, over and over.
     chunks: Vec<usize>,
     turn: usize,
@@ -85,7 +87,7 @@ impl Pair {
         };
         let ends = [end(Role::Client, client), end(Role::Server, server)];
         let chunks = (0..=chunks & 7).map(|_| input.choice(&CHUNKS)).collect();
-        Self { ends, chunks, turn: 0 }
+        Self { ends, compresses: agreement.is_some(), chunks, turn: 0 }
     }
 
     /// Moves one chunk each way.
