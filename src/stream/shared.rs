@@ -17,7 +17,8 @@ pub(super) struct Shared<R, O: Output> {
     receive: Mutex<R>,
     /// Messages in order, their frames, and the transport.
     output: Mutex<O>,
-    /// Whether received input may be parsed: kept beside the lock, for the receiver to look at per message.
+    /// Whether received input may be parsed: kept beside the lock, for the receiver to look at per message. Who waits has
+    /// looked under a lock behind which this or the next was stored: neither needs an order of its own.
     may_parse: AtomicBool,
     receiver_gone: AtomicBool,
     waiters: Arc<Waiters>,
@@ -99,15 +100,15 @@ impl<R, O: Output> Shared<R, O> {
 
     #[inline]
     pub(super) fn may_parse(&self) -> bool {
-        self.may_parse.load(Ordering::Acquire)
+        self.may_parse.load(Ordering::Relaxed)
     }
 
     pub(super) fn receiver_gone(&self) -> bool {
-        self.receiver_gone.load(Ordering::Acquire)
+        self.receiver_gone.load(Ordering::Relaxed)
     }
 
     pub(super) fn set_receiver_gone(&self) {
-        self.receiver_gone.store(true, Ordering::Release);
+        self.receiver_gone.store(true, Ordering::Relaxed);
         // Its work is the senders' from here on.
         self.waiters.wake_all();
     }
@@ -150,7 +151,7 @@ impl<O: Output> Drop for AppendGuard<'_, O> {
     #[inline]
     fn drop(&mut self) {
         if !self.guard.may_parse() {
-            self.may_parse.store(false, Ordering::Release);
+            self.may_parse.store(false, Ordering::Relaxed);
         }
     }
 }
@@ -186,7 +187,7 @@ impl<R, O: Output> Drop for OutputGuard<'_, R, O> {
         let Some(guard) = self.guard.take() else { return };
         let (before, after) = (self.before, guard.observe());
         if before.may_parse != after.may_parse {
-            self.shared.may_parse.store(after.may_parse, Ordering::Release);
+            self.shared.may_parse.store(after.may_parse, Ordering::Relaxed);
         }
         drop(guard);
         if before == after {
