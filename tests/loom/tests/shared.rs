@@ -178,7 +178,17 @@ fn sender_waits_on_when_another_gives_up_its_place() {
         state.lock_output().write();
         sender.join().unwrap();
         gives_up.join().unwrap();
+
+        let silent = Arc::new(Silent);
+        SenderPlace::new(state.waiters()).park(&Waker::from(Arc::clone(&silent)));
+        assert_eq!(Arc::strong_count(&silent), 1, "who is gone is not registered");
     });
+}
+
+struct Silent;
+
+impl Wake for Silent {
+    fn wake(self: Arc<Self>) {}
 }
 
 /// Above the high-water mark the receiver parses nothing, until it sees that there is room, or is woken for it.
