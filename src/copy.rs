@@ -53,14 +53,17 @@ mod tests {
 
     #[test]
     fn every_length_is_copied_whole_and_nothing_else_changes() {
-        let source: [u8; 200] = core::array::from_fn(|i| i as u8 + 1);
-        for len in 0..=150 {
-            for start in [0, 1, 7, 33] {
-                let mut destination = [0; 200];
-                copy(&mut destination[start..start + len], &source[50..50 + len]);
-                assert_eq!(destination[start..start + len], source[50..50 + len]);
-                let outside = destination[..start].iter().chain(&destination[start + len..]);
-                assert!(outside.copied().all(|octet| octet == 0), "{len} octets to {start}");
+        let source: [u8; 500] = core::array::from_fn(|i| i as u8 | 1);
+        let mut destination = [0; 500];
+        for len in 0..=300 {
+            for to in 64..128 {
+                // The two are aligned alike once, and unlike else.
+                let (from, end) = (127 - to, to + len);
+                copy(&mut destination[to..end], &source[from..from + len]);
+                assert!(destination[to..end] == source[from..from + len], "{len} octets to {to}");
+                let outside = destination[to - 64..to].iter().chain(&destination[end..end + 64]);
+                assert!(outside.copied().all(|octet| octet == 0), "{len} octets to {to}");
+                destination[to..end].fill(0);
             }
         }
     }

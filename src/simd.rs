@@ -293,6 +293,8 @@ mod tests {
         let untouched = [0x5a; 16];
         let mut buffer = vec![0x5a; LONGEST + 3 * BLOCK];
         let aligned = buffer.as_ptr().align_offset(BLOCK) + BLOCK;
+        // Where it is copied from is aligned otherwise.
+        let mut source = vec![0; LONGEST + BLOCK];
         for phase in 0..4 {
             let mut key = [0x37, 0xfa, 0x80, 0];
             key.rotate_left(phase);
@@ -306,7 +308,9 @@ mod tests {
                     in_place(&mut buffer[start..end], key);
                     assert!(buffer[start..end] == expected[..len], "{name}, {len} octets at {start}");
                     buffer[start..end].fill(0x5a);
-                    copying(&mut buffer[start..end], &payload[..len], key);
+                    let from = aligned + BLOCK - 1 - start;
+                    source[from..from + len].copy_from_slice(&payload[..len]);
+                    copying(&mut buffer[start..end], &source[from..from + len], key);
                     assert!(buffer[start..end] == expected[..len], "{name}, {len} octets to {start}");
                     assert_eq!(buffer[start - 16..start], untouched, "nothing before the payload changes");
                     assert_eq!(buffer[end..end + 16], untouched, "nor behind it");

@@ -181,3 +181,30 @@ const fn within(value: u8, least: u8, most: u8) -> u8 {
         value
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_zlib_does_not_know_is_taken_as_the_nearest_that_it_does() {
+        let config = DeflateConfig::default();
+        let bits: [fn(DeflateConfig, u8) -> u8; 2] = [
+            |config, bits| config.send_window_bits(bits).send_window_bits,
+            |config, bits| config.receive_window_bits(bits).receive_window_bits,
+        ];
+        for bits in bits {
+            assert_eq!(
+                [0, 8, 9, 12, 15, 16, 255].map(|value| bits(config, value)),
+                [9, 9, 9, 12, 15, 15, 15]
+            );
+        }
+        let levels: [fn(DeflateConfig, u8) -> u8; 2] = [
+            |config, level| config.level(level).level,
+            |config, level| config.memory_level(level).memory_level,
+        ];
+        for level in levels {
+            assert_eq!([0, 1, 6, 9, 10, 255].map(|value| level(config, value)), [1, 1, 6, 9, 9, 9]);
+        }
+    }
+}

@@ -20,8 +20,10 @@ mod receive_side;
 mod sender;
 mod shared;
 mod split;
+mod sync;
 mod transport;
 mod usual;
+mod waiters;
 
 use std::future::{Future, poll_fn};
 use std::task::{Context, Poll, ready};

@@ -8,9 +8,10 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::receive_side::{Parsed, ReceiveSide};
-use super::shared::{AppendGuard, Party, SenderPlace, Wakeups};
+use super::shared::AppendGuard;
 use super::split::{OutputSide, State};
 use super::transport::{self, Progress, ReadAhead};
+use super::waiters::{Party, SenderPlace, Wakeups};
 use super::{Error, start_close};
 use crate::close_code::CloseCode;
 use crate::connection::{CloseReport, OutgoingMessage};

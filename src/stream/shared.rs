@@ -3,11 +3,12 @@
 //! No runtime's types are named here. The locks are taken in the order receive, output, and are never held across an
 //! await.
 
-use std::cell::{Cell, RefCell};
-use std::mem;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Wake, Waker};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Waker;
+
+use super::sync::{AtomicBool, Mutex, MutexGuard, lock};
+use super::waiters::{Party, Waiters, Wakeups};
 
 /// The state of a connection whose halves may be on different threads.
 #[derive(Debug)]
@@ -16,7 +17,8 @@ pub(super) struct Shared<R, O: Output> {
     receive: Mutex<R>,
     /// Messages in order, their frames, and the transport.
     output: Mutex<O>,
-    /// Whether received input may be parsed: kept beside the lock, for the receiver to look at per message.
+    /// Whether received input may be parsed: kept beside the lock, for the receiver to look at per message. Who waits has
+    /// looked under a lock behind which this or the next was stored: neither needs an order of its own.
     may_parse: AtomicBool,
     receiver_gone: AtomicBool,
     waiters: Arc<Waiters>,
@@ -98,15 +100,15 @@ impl<R, O: Output> Shared<R, O> {
 
     #[inline]
     pub(super) fn may_parse(&self) -> bool {
-        self.may_parse.load(Ordering::Acquire)
+        self.may_parse.load(Ordering::Relaxed)
     }
 
     pub(super) fn receiver_gone(&self) -> bool {
-        self.receiver_gone.load(Ordering::Acquire)
+        self.receiver_gone.load(Ordering::Relaxed)
     }
 
     pub(super) fn set_receiver_gone(&self) {
-        self.receiver_gone.store(true, Ordering::Release);
+        self.receiver_gone.store(true, Ordering::Relaxed);
         // Its work is the senders' from here on.
         self.waiters.wake_all();
     }
@@ -149,19 +151,9 @@ impl<O: Output> Drop for AppendGuard<'_, O> {
     #[inline]
     fn drop(&mut self) {
         if !self.guard.may_parse() {
-            self.may_parse.store(false, Ordering::Release);
+            self.may_parse.store(false, Ordering::Relaxed);
         }
     }
-}
-
-/// Who is at work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Party {
-    Receiver,
-    /// The sender with this number among the waiters.
-    Sender(u64),
-    /// Somebody who does not wait.
-    Passer,
 }
 
 /// The output side, locked.
@@ -195,7 +187,7 @@ impl<R, O: Output> Drop for OutputGuard<'_, R, O> {
         let Some(guard) = self.guard.take() else { return };
         let (before, after) = (self.before, guard.observe());
         if before.may_parse != after.may_parse {
-            self.shared.may_parse.store(after.may_parse, Ordering::Release);
+            self.shared.may_parse.store(after.may_parse, Ordering::Relaxed);
         }
         drop(guard);
         if before == after {
@@ -229,215 +221,4 @@ impl<R, O: Output> Drop for TakenEncoder<'_, R, O> {
         let wakeups = Wakeups::default();
         self.shared.waiters.take_senders(Party::Passer, &wakeups);
     }
-}
-
-/// Wakers to be called when nothing is locked any more: made before the guards, and so dropped after them.
-///
-/// A waker is the executor's code. It may drop the task that it was to wake, and with it a half of this connection.
-#[derive(Default)]
-pub(super) struct Wakeups {
-    /// Mostly there is one, for which nothing need be allocated.
-    first: Cell<Option<Waker>>,
-    more: RefCell<Vec<Waker>>,
-}
-
-impl Wakeups {
-    fn push(&self, waker: Waker) {
-        match self.first.take() {
-            None => self.first.set(Some(waker)),
-            first => {
-                self.first.set(first);
-                self.more.borrow_mut().push(waker);
-            }
-        }
-    }
-}
-
-impl Drop for Wakeups {
-    #[inline]
-    fn drop(&mut self) {
-        if let Some(first) = self.first.take() {
-            first.wake();
-            self.more.take().into_iter().for_each(Waker::wake);
-        }
-    }
-}
-
-/// Those who wait for the transport or for each other.
-///
-/// Whether anybody waits is kept beside the lock, for messages that nobody waits for. A waiter parks first, and then
-/// looks once more, under the lock of what it waits for (output, or receive), whether it has to wait. Who changes that
-/// does so under the same lock, and looks here afterwards. If the waiter's look came first, that lock makes its flag
-/// visible, so the flags need no order of their own; if it came later, it saw the change. The transport has no such
-/// lock: what it wakes is looked up under the one here.
-#[derive(Debug, Default)]
-pub(super) struct Waiters {
-    waiting: Mutex<Waiting>,
-    /// Whether there is a receiver in `waiting`; stored while that is locked.
-    receiver_waits: AtomicBool,
-    /// Whether there are senders in `waiting`; stored while that is locked.
-    senders_wait: AtomicBool,
-}
-
-#[derive(Debug, Default)]
-struct Waiting {
-    receiver: Option<Waker>,
-    senders: Vec<(u64, Waker)>,
-    last_sender: u64,
-}
-
-impl Waiters {
-    /// Parks the receiver. It must be parked before the transport is polled, so that no wake-up falls between.
-    pub(super) fn park_receiver(&self, waker: Waker) {
-        let mut waiting = lock(&self.waiting);
-        let old = waiting.receiver.replace(waker);
-        self.receiver_waits.store(true, Ordering::Relaxed);
-        drop(waiting);
-        drop(old);
-    }
-
-    /// Takes the receiver's waker back when it goes on, or its own task's sends would wake it. A waker may own its
-    /// task, and with it a sender's place: one of another task has to be dropped when nothing is locked.
-    #[inline]
-    pub(super) fn unpark_receiver(&self) -> Option<Waker> {
-        // Only the receiver parks itself, so that what it sees here cannot become true meanwhile.
-        if self.receiver_waits() { self.remove_receiver() } else { None }
-    }
-
-    #[inline]
-    pub(super) fn receiver_waits(&self) -> bool {
-        self.receiver_waits.load(Ordering::Relaxed)
-    }
-
-    /// Wakes the receiver, if it waits. For one who has locked nothing, and has changed what it waits for.
-    #[inline]
-    pub(super) fn wake_receiver(&self) {
-        if self.receiver_waits()
-            && let Some(receiver) = self.remove_receiver()
-        {
-            receiver.wake();
-        }
-    }
-
-    /// Wakes the receiver, unless it is the party.
-    pub(super) fn take_receiver(&self, party: Party, wakeups: &Wakeups) {
-        if party != Party::Receiver
-            && self.receiver_waits()
-            && let Some(receiver) = self.remove_receiver()
-        {
-            wakeups.push(receiver);
-        }
-    }
-
-    /// Wakes the senders, but for the party.
-    fn take_senders(&self, party: Party, wakeups: &Wakeups) {
-        if self.senders_wait.load(Ordering::Relaxed) {
-            self.remove_senders(&mut lock(&self.waiting), party, wakeups);
-        }
-    }
-
-    #[cold]
-    fn remove_receiver(&self) -> Option<Waker> {
-        let mut waiting = lock(&self.waiting);
-        self.receiver_waits.store(false, Ordering::Relaxed);
-        waiting.receiver.take()
-    }
-
-    fn remove_senders(&self, waiting: &mut Waiting, party: Party, wakeups: &Wakeups) {
-        let others = waiting.senders.extract_if(.., |(number, _)| Party::Sender(*number) != party);
-        others.for_each(|(_, waker)| wakeups.push(waker));
-        self.senders_wait.store(!waiting.senders.is_empty(), Ordering::Relaxed);
-    }
-
-    fn wake_all(&self) {
-        let wakeups = Wakeups::default();
-        // Locked whatever the flags say: see above.
-        let mut waiting = lock(&self.waiting);
-        self.receiver_waits.store(false, Ordering::Relaxed);
-        if let Some(receiver) = waiting.receiver.take() {
-            wakeups.push(receiver);
-        }
-        self.remove_senders(&mut waiting, Party::Passer, &wakeups);
-    }
-}
-
-impl Wake for Waiters {
-    fn wake(self: Arc<Self>) {
-        self.wake_all();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.wake_all();
-    }
-}
-
-/// One sender's place among the waiters. Dropped with its future: a waiter that is gone owns no registration.
-#[derive(Debug)]
-pub(super) struct SenderPlace<'a> {
-    waiters: &'a Waiters,
-    number: u64,
-}
-
-impl<'a> SenderPlace<'a> {
-    #[inline]
-    pub(super) fn new(waiters: &'a Waiters) -> Self {
-        Self { waiters, number: 0 }
-    }
-
-    /// The party that this is, once parked.
-    pub(super) fn party(&self) -> Party {
-        Party::Sender(self.number)
-    }
-
-    /// Parks the sender. It must be parked before the transport is polled, so that no wake-up falls between.
-    pub(super) fn park(&mut self, waker: &Waker) {
-        let mut waiting = lock(&self.waiters.waiting);
-        if self.number == 0 {
-            waiting.last_sender += 1;
-            self.number = waiting.last_sender;
-        }
-        let old = match waiting.senders.iter_mut().find(|(number, _)| *number == self.number) {
-            Some((_, parked)) if parked.will_wake(waker) => None,
-            Some((_, parked)) => Some(mem::replace(parked, waker.clone())),
-            None => {
-                waiting.senders.push((self.number, waker.clone()));
-                self.waiters.senders_wait.store(true, Ordering::Relaxed);
-                None
-            }
-        };
-        drop(waiting);
-        drop(old);
-    }
-
-    /// Takes the sender's waker back: what it does itself need not wake it.
-    #[inline]
-    pub(super) fn unpark(&mut self) {
-        // Most messages are queued before anybody parks.
-        if self.number != 0 {
-            self.remove();
-        }
-    }
-
-    #[cold]
-    fn remove(&mut self) {
-        let mut waiting = lock(&self.waiters.waiting);
-        let parked = waiting.senders.iter().position(|(number, _)| *number == self.number);
-        let old = parked.map(|index| waiting.senders.remove(index));
-        self.waiters.senders_wait.store(!waiting.senders.is_empty(), Ordering::Relaxed);
-        drop(waiting);
-        drop(old);
-    }
-}
-
-impl Drop for SenderPlace<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        self.unpark();
-    }
-}
-
-/// A panic elsewhere in the program leaves the state as it was: every change under a lock is whole.
-#[inline]
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
