@@ -244,6 +244,16 @@ impl Peer {
         }
     }
 
+    /// All that still comes, up to the end of the stream or a reset.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing: call again.
+    pub async fn receive_to_end(&mut self) -> Vec<u8> {
+        while self.read_more().await {}
+        self.take(self.rest().len())
+    }
+
     /// Expects the end of the stream next: a FIN, and not a reset.
     ///
     /// # Errors
