@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
-use sansocket::Role;
+use sansocket::connection::{Connection, Event, KeySource};
 use sansocket::stream::WebSocket;
+use sansocket::{Config, Failure, Role};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 pub(crate) const ROLES: [Role; 2] = [Role::Client, Role::Server];
@@ -145,7 +146,7 @@ impl AsyncWrite for Flood {
     }
 }
 
-pub(crate) fn over<S>(io: S, role: Role, config: &sansocket::Config) -> WebSocket<S> {
+pub(crate) fn over<S>(io: S, role: Role, config: &Config) -> WebSocket<S> {
     match role {
         Role::Client => WebSocket::client(io, config, Vec::new()),
         Role::Server => WebSocket::server(io, config, Vec::new()),
@@ -173,4 +174,40 @@ pub(crate) fn paused() -> tokio::runtime::Runtime {
         .start_paused(true)
         .build()
         .expect("a runtime without I/O needs nothing of the system")
+}
+
+/// One end without I/O, that keeps no input itself.
+pub(crate) struct End {
+    pub(crate) connection: Connection,
+    pub(crate) input: Vec<u8>,
+}
+
+impl End {
+    pub(crate) fn new(role: Role, config: &Config) -> Self {
+        let connection = match role {
+            Role::Client => Connection::client(config, KeySource::operating_system()),
+            Role::Server => Connection::server(config),
+        };
+        Self { connection, input: Vec::with_capacity(128 << 10) }
+    }
+
+    /// Receives these octets; the length of each message.
+    pub(crate) fn receive(&mut self, octets: &[u8]) -> Result<Vec<usize>, Failure> {
+        let mut messages = Vec::new();
+        self.input.extend_from_slice(octets);
+        let mut at = 0;
+        loop {
+            let received = self.connection.receive(&mut self.input[at..])?;
+            if let Some(located) = received.event
+                && let Event::Binary(payload) = self.connection.event(located, &self.input[at..])
+            {
+                messages.push(payload.len());
+            }
+            at += received.consumed;
+            if received.event.is_none() {
+                self.input.drain(..at);
+                return Ok(messages);
+            }
+        }
+    }
 }
