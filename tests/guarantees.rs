@@ -1,4 +1,5 @@
 //! Holds `docs/guarantees.md` against the tests that it names, and against the defaults.
+#![cfg(feature = "std")]
 
 #[path = "support/named_tests.rs"]
 mod named_tests;
@@ -8,6 +9,7 @@ use std::fs;
 use std::path::Path;
 
 use sansocket::Limits;
+use sansocket::handshake::HeadLimits;
 
 /// A row of the tables.
 #[derive(Debug, PartialEq)]
@@ -69,17 +71,14 @@ fn the_defaults_in_the_table_are_the_defaults() {
     let document = fs::read_to_string(root.join("docs/guarantees.md")).expect("the table is in the package");
     let (rows, _) = rows(&document);
     let limits = Limits::default();
-    let mut expected = vec![
+    let head = HeadLimits::default();
+    let expected = [
         ("`Limits::max_message_len`", format!("{} MiB", limits.message_len() >> 20)),
         ("`Limits::max_frame_len`", format!("{} MiB", limits.frame_len() >> 20)),
         ("`Limits::max_empty_fragments`", format!("{},000 in a row", limits.empty_fragments() / 1000)),
+        ("`HeadLimits::max_bytes`", format!("{} KiB", head.max_bytes >> 10)),
+        ("`HeadLimits::max_headers`", head.max_headers.to_string()),
     ];
-    #[cfg(feature = "std")]
-    {
-        let head = sansocket::handshake::HeadLimits::default();
-        expected.push(("`HeadLimits::max_bytes`", format!("{} KiB", head.max_bytes >> 10)));
-        expected.push(("`HeadLimits::max_headers`", head.max_headers.to_string()));
-    }
     for (limit, default) in expected {
         let named: Vec<_> = rows.iter().filter(|row| row.limit == limit).collect();
         assert!(!named.is_empty(), "{limit} is not in the table");
