@@ -3,6 +3,8 @@
 #[path = "support/wire.rs"]
 mod wire;
 
+#[cfg(feature = "deflate")]
+use sansocket::Role;
 use sansocket::connection::{CloseReport, ClosedBy, ReceivedClose, TransportPhase};
 use sansocket::frame::CloseFrame;
 use sansocket::{CloseCode, Failure, MessageKind, ProtocolError};
@@ -237,5 +239,28 @@ fn both_report_nothing_cut_off_when_the_peer_closes_or_breaks_a_rule_inside_a_me
         end.transport_failed();
         let cut_off = end.close_report().expect("it has ended").cut_off;
         assert_eq!(cut_off.map(|cut_off| (cut_off.kind, cut_off.octets)), Some((MessageKind::Text, 3)));
+    }
+}
+
+/// RFC 7692 §7.2.3.1: "Hello" compressed, in two fragments, but for its last octet.
+#[cfg(feature = "deflate")]
+#[test]
+fn both_report_how_many_octets_of_a_compressed_message_had_come() {
+    use sansocket::Config;
+    use sansocket::connection::Connection;
+    use sansocket::deflate::{Agreement, DeflateConfig};
+
+    for role in ROLES {
+        let connection = match role {
+            Role::Client => Connection::client(&Config::default(), wire::fixed_key()),
+            Role::Server => Connection::server(&Config::default()),
+        };
+        let mut connection = connection.with_deflate(&Agreement::new(DeflateConfig::default()));
+        let mut octets = from_peer_of(role, b"\x41\x03\xf2\x48\xcd\x80\x04\xc9\xc9\x07\x00");
+        octets.pop();
+        assert!(connection.receive(&mut octets).expect("it is right so far").event.is_none());
+        connection.transport_failed();
+        let cut_off = connection.close_report().expect("it has ended").cut_off;
+        assert_eq!(cut_off.map(|cut_off| (cut_off.kind, cut_off.octets)), Some((MessageKind::Text, 6)));
     }
 }

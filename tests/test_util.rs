@@ -2,11 +2,14 @@
 #![cfg(all(feature = "test-util", feature = "tokio"))]
 
 use std::io::ErrorKind;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use sansocket::Role;
-use sansocket::test_util::{Cut, Peer, pair};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use sansocket::test_util::{Cut, Peer, Transport, pair};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, timeout};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -134,6 +137,24 @@ async fn both_ends_see_a_reset_and_a_drop() {
     drop(peer);
     assert_eq!(near.read(&mut buffer).await.unwrap(), 0);
     assert_eq!(near.write(b"x").await.unwrap_err().kind(), ErrorKind::BrokenPipe);
+}
+
+/// As the last handle of a task may, whose future owns a transport.
+#[tokio::test]
+async fn a_waker_that_owns_the_other_end_is_dropped_when_nothing_is_locked() {
+    struct Owner(#[allow(dead_code, reason = "it is there to be dropped")] Transport);
+    impl Wake for Owner {
+        fn wake(self: Arc<Self>) {}
+    }
+    let (near, mut far) = pair();
+    let mut octets = [0];
+    let mut read = |waker: &Waker| {
+        let mut buffer = ReadBuf::new(&mut octets);
+        Pin::new(&mut far).poll_read(&mut Context::from_waker(waker), &mut buffer).map(Result::unwrap)
+    };
+    assert_eq!(read(&Waker::from(Arc::new(Owner(near)))), Poll::Pending);
+    assert_eq!(read(Waker::noop()), Poll::Pending);
+    assert_eq!(read(Waker::noop()), Poll::Ready(()), "the other end is gone");
 }
 
 mod blocking {

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::mem;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -32,6 +31,8 @@ pub(super) struct State {
     hesitations: [usize; 3],
     reader: Option<Waker>,
     writer: Option<Waker>,
+    /// A waker that another has taken the place of: it is dropped when nothing is locked, since it may own a transport.
+    replaced: Option<Waker>,
     was_flushed: bool,
     /// How often something was changed: nobody goes to sleep over a change that was not seen.
     changes: u64,
@@ -121,13 +122,13 @@ impl Flow {
         ask: Ask,
         run: impl FnOnce(&mut State) -> Result<T, Wait>,
     ) -> Result<T, Wait> {
-        let (result, waker) = {
+        let (result, waker, _replaced) = {
             let mut state = self.lock();
             let result = run(&mut state);
             let other = if let Ask::Read = ask { &mut state.writer } else { &mut state.reader };
             let waker = if result.is_ok() { other.take() } else { None };
             state.changes += u64::from(result.is_ok());
-            (result, waker)
+            (result, waker, state.replaced.take())
         };
         if result.is_ok() {
             self.changed.notify_all();
@@ -300,7 +301,9 @@ impl State {
 
     /// Flushes: there is nothing between the ends that would hold anything back, but it may be put off.
     pub(super) fn flush(&mut self) -> Result<(), Wait> {
-        self.check_write()?;
+        if let Some(error) = self.faults.write_error {
+            return Err(Wait::Failed(error.into()));
+        }
         if self.hesitates(Ask::Flush) {
             return Err(Wait::Again);
         }
@@ -328,7 +331,7 @@ impl State {
     fn wait(&mut self, ask: Ask, waker: Option<&Waker>) -> Wait {
         let place = if let Ask::Read = ask { &mut self.reader } else { &mut self.writer };
         if let Some(waker) = waker {
-            mem::drop(place.replace(waker.clone()));
+            self.replaced = place.replace(waker.clone());
         }
         Wait::Change
     }
