@@ -74,6 +74,7 @@
 //! | `http` | no | [`handshake::Headers`] for `http::HeaderMap`, plans as `http::Response` |
 //! | `hyper` | no | `stream::hyper`: upgrades of requests that a hyper 1 server has read |
 //! | `rustls` | no | `wss://` for [`stream::connect`] |
+//! | `test-util` | no | `test_util`: a network and a peer that do what a test says |
 //!
 //! Without any, [`frame`], [`connection`] and [`handshake`] need only `alloc`.
 #![cfg_attr(not(feature = "std"), no_std)]
@@ -100,6 +101,8 @@ mod role;
 mod simd;
 #[cfg(feature = "tokio")]
 pub mod stream;
+#[cfg(feature = "test-util")]
+pub mod test_util;
 #[cfg(feature = "std")]
 mod transport_error;
 mod utf8;

@@ -16,7 +16,7 @@ pub enum Error {
     /// The peer broke the protocol. It has been told so in a Close frame.
     Protocol(ProtocolError),
     /// The transport ended without a Close frame (1006): what was sent may not have been received, and what the peer
-    /// sent may be cut off.
+    /// sent may be cut off: [`CloseReport::cut_off`](crate::connection::CloseReport::cut_off) tells.
     EndOfStream,
     /// The peer did not finish the closing handshake within [`Config::close_timeout`](crate::Config::close_timeout).
     CloseTimeout,

@@ -3,9 +3,11 @@
 #[path = "support/wire.rs"]
 mod wire;
 
+#[cfg(feature = "deflate")]
+use sansocket::Role;
 use sansocket::connection::{CloseReport, ClosedBy, ReceivedClose, TransportPhase};
 use sansocket::frame::CloseFrame;
-use sansocket::{CloseCode, Failure, ProtocolError};
+use sansocket::{CloseCode, Failure, MessageKind, ProtocolError};
 use wire::{End, ROLES, each_cut, from_peer_of, seconds};
 
 /// What a report says: who began, what was received with which reason, what was sent, and why it is not clean.
@@ -168,5 +170,97 @@ fn the_reason_is_data_that_no_error_shows() {
         let report = end.close_report().unwrap();
         assert_eq!(&*report.received_reason, "secret");
         assert_eq!(report.failure.unwrap().to_string(), "the transport failed");
+    }
+}
+
+/// Frames without a mask, and how many octets of payload they add to the message that they leave open, if they do.
+const PIECES: [(&[u8], Option<usize>); 6] = [
+    (b"\x81\x05Hello", None),
+    (b"\x02\x03abc", Some(3)),
+    (b"\x89\x02hi", Some(0)),
+    (b"\x00\x00", Some(0)),
+    (b"\x00\x02de", Some(2)),
+    (b"\x80\x04fghi", None),
+];
+
+// 6455-7.1.5-3
+#[test]
+fn both_report_what_the_end_of_the_stream_has_cut_off() {
+    for role in ROLES {
+        let mut before: Vec<u8> = Vec::new();
+        let mut had = 0;
+        for (frame, adds) in PIECES {
+            let octets = from_peer_of(role, frame);
+            let header_len = octets.len() - usize::from(frame[1]);
+            let is_control = frame[0] & 8 != 0;
+            let opens = frame[0] & 0xf != 0 && !is_control;
+            for cut in 0..octets.len() {
+                let mut end = End::new(role);
+                end.read(&[&before, &octets[..cut]].concat());
+                end.end_of_stream();
+                end.finish();
+                let report = end.close_report().expect("it has ended");
+                assert_eq!(report.received.number(), 1006);
+                // A message is open from its first whole header on.
+                let is_open = if opens { cut >= header_len } else { !before.is_empty() };
+                let came = if is_control { 0 } else { cut.saturating_sub(header_len) };
+                let expected = is_open.then_some((had + came) as u64);
+                assert_eq!(
+                    report.cut_off.map(|cut_off| cut_off.octets),
+                    expected,
+                    "{role:?}, {frame:?}, {cut}"
+                );
+                let text = opens && frame[0] & 0xf == 1;
+                let kind = if text { MessageKind::Text } else { MessageKind::Binary };
+                assert!(report.cut_off.is_none_or(|cut_off| cut_off.kind == kind));
+            }
+            // The first message is whole, and begins nothing.
+            if let Some(adds) = adds {
+                had += adds;
+                before.extend(octets);
+            }
+        }
+    }
+}
+
+#[test]
+fn both_report_nothing_cut_off_when_the_peer_closes_or_breaks_a_rule_inside_a_message() {
+    for role in ROLES {
+        for last in [&b"\x88\x00"[..], b"\x83\x00"] {
+            let mut end = End::new(role);
+            end.read_frames(&[b"\x01\x03abc", last].concat());
+            end.finish();
+            end.finish();
+            assert_eq!(end.close_report().expect("it has ended").cut_off, None);
+        }
+        let mut end = End::new(role);
+        end.read_frames(b"\x01\x03abc");
+        assert_eq!(end.close_report(), None);
+        end.transport_failed();
+        let cut_off = end.close_report().expect("it has ended").cut_off;
+        assert_eq!(cut_off.map(|cut_off| (cut_off.kind, cut_off.octets)), Some((MessageKind::Text, 3)));
+    }
+}
+
+/// RFC 7692 §7.2.3.1: "Hello" compressed, in two fragments, but for its last octet.
+#[cfg(feature = "deflate")]
+#[test]
+fn both_report_how_many_octets_of_a_compressed_message_had_come() {
+    use sansocket::Config;
+    use sansocket::connection::Connection;
+    use sansocket::deflate::{Agreement, DeflateConfig};
+
+    for role in ROLES {
+        let connection = match role {
+            Role::Client => Connection::client(&Config::default(), wire::fixed_key()),
+            Role::Server => Connection::server(&Config::default()),
+        };
+        let mut connection = connection.with_deflate(&Agreement::new(DeflateConfig::default()));
+        let mut octets = from_peer_of(role, b"\x41\x03\xf2\x48\xcd\x80\x04\xc9\xc9\x07\x00");
+        octets.pop();
+        assert!(connection.receive(&mut octets).expect("it is right so far").event.is_none());
+        connection.transport_failed();
+        let cut_off = connection.close_report().expect("it has ended").cut_off;
+        assert_eq!(cut_off.map(|cut_off| (cut_off.kind, cut_off.octets)), Some((MessageKind::Text, 6)));
     }
 }

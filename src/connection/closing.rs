@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use core::time::Duration;
 
-use super::event::{CloseReport, ClosedBy, ReceivedClose};
+use super::event::{CloseReport, ClosedBy, CutOff, ReceivedClose};
 use super::timers::{Timer, Timestamp};
 use crate::close_code::CloseCode;
 use crate::config::{DRAIN_LEN, DRAIN_TIMEOUT};
@@ -93,6 +93,7 @@ struct Begun {
     discarded: u64,
     messages_thrown_away: u64,
     octets_thrown_away: u64,
+    cut_off: Option<CutOff>,
 }
 
 /// A `Duration` in half the space: in nanoseconds, up to 584 years.
@@ -295,6 +296,15 @@ impl Closing {
         begun.octets_thrown_away += octets as u64;
     }
 
+    /// This is all that came of a message, if the connection has ended.
+    pub(crate) fn cut_off(&mut self, cut_off: CutOff) {
+        if !self.parses_input()
+            && let Some(begun) = &mut self.begun
+        {
+            begun.cut_off.get_or_insert(cut_off);
+        }
+    }
+
     /// Nothing can be written any more.
     pub(crate) fn write_failed(&mut self) {
         self.write_failed = true;
@@ -361,6 +371,7 @@ impl Closing {
             sent: begun.sent,
             clean: outcome.is_ok(),
             failure: outcome.err(),
+            cut_off: begun.cut_off,
             messages_thrown_away: begun.messages_thrown_away,
             octets_thrown_away: begun.octets_thrown_away,
         })
@@ -419,6 +430,7 @@ impl Closing {
                 discarded: 0,
                 messages_thrown_away: 0,
                 octets_thrown_away: 0,
+                cut_off: None,
             })
         })
     }

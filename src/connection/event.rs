@@ -426,8 +426,20 @@ pub struct CloseReport {
     pub clean: bool,
     /// Why it was not clean.
     pub failure: Option<Failure>,
+    /// The message that was being received when the transport ended, failed or was given up, if there was one.
+    pub cut_off: Option<CutOff>,
     /// How many messages arrived that `close` threw away.
     pub messages_thrown_away: u64,
     /// How many octets of payload they had.
     pub octets_thrown_away: u64,
+}
+
+/// The beginning of a message whose end never came: nothing of it was delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CutOff {
+    /// What kind of message it was going to be.
+    pub kind: MessageKind,
+    /// How many octets of its payload had come, in all its fragments, as they were on the wire.
+    pub octets: u64,
 }

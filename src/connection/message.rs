@@ -60,6 +60,10 @@ impl Assembly {
         self.empty_fragments = 0;
     }
 
+    pub(super) fn kind(&self) -> MessageKind {
+        self.kind
+    }
+
     pub(super) fn payload(&self) -> &[u8] {
         &self.payload
     }

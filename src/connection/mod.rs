@@ -62,7 +62,8 @@ pub(crate) use event::EventKind;
 #[cfg(feature = "tokio")]
 pub(crate) use event::Place;
 pub use event::{
-    CloseReport, ClosedBy, Event, Located, Message, MessageKind, OutgoingMessage, Received, ReceivedClose,
+    CloseReport, ClosedBy, CutOff, Event, Located, Message, MessageKind, OutgoingMessage, Received,
+    ReceivedClose,
 };
 pub use keys::KeySource;
 pub(crate) use receive::ReceivePath;
@@ -241,6 +242,7 @@ impl Connection {
     /// Gives the connection up: what is queued is dropped, and the phase is [`TransportPhase::Drop`].
     pub fn abort(&mut self) {
         self.outbox.abort();
+        report_cut_off(&self.receive, &mut self.outbox);
     }
 
     /// What the driver has to do with the transport now.
@@ -283,11 +285,13 @@ impl Connection {
     /// received: a Close frame among it would be missed.
     pub fn end_of_stream(&mut self) {
         self.outbox.end_of_stream();
+        report_cut_off(&self.receive, &mut self.outbox);
     }
 
     /// Says that the transport failed: no more can be read or written.
     pub fn transport_failed(&mut self) {
         self.outbox.transport_failed();
+        report_cut_off(&self.receive, &mut self.outbox);
     }
 
     /// Says that nothing can be written any more: what is queued is dropped, and nothing more can be sent. What was read
@@ -317,6 +321,7 @@ impl Connection {
     /// Does what is due at `now`. Calling it early or often does no harm.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         self.outbox.handle_timeout(now);
+        report_cut_off(&self.receive, &mut self.outbox);
     }
 
     /// Why the connection failed, if it did.
@@ -386,6 +391,13 @@ fn receive(receive: &mut ReceivePath, outbox: &mut Outbox, input: &mut [u8]) -> 
         react(receive, outbox, located, input);
     }
     Ok(received)
+}
+
+/// Takes down what has come of a message that will never be whole, if the connection has ended.
+pub(crate) fn report_cut_off(receive: &ReceivePath, outbox: &mut Outbox) {
+    if let Some(cut_off) = receive.unfinished() {
+        outbox.closing.cut_off(cut_off);
+    }
 }
 
 /// Hands what a control frame asks for over to the sending side.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 #[cfg(feature = "std")]
 use super::event::OutgoingMessage;
-use super::event::{EventKind, Located, Message, MessageKind, Place, Received};
+use super::event::{CutOff, EventKind, Located, Message, MessageKind, Place, Received};
 use super::message::Assembly;
 use super::spare;
 use crate::config::{COPY_UP_TO, Limits};
@@ -544,6 +544,17 @@ impl ReceivePath {
             unusual.ahead = Ahead::default();
             spare::give_unusual(unusual);
         }
+    }
+
+    /// What has come of a message that is not whole.
+    pub(crate) fn unfinished(&self) -> Option<CutOff> {
+        let unusual = self.unusual.as_ref().filter(|_| self.message_open && self.ended.is_none())?;
+        let allowed = self.limits.message_len();
+        #[cfg(feature = "deflate")]
+        let allowed = if self.is_compressed() { self.limits.compressed_len() } else { allowed };
+        let claimed = allowed - self.max_message_len;
+        let missing = if let Frame::Data { .. } = self.frame { self.missing() } else { 0 };
+        Some(CutOff { kind: unusual.message.kind(), octets: (claimed - missing) as u64 })
     }
 
     /// Frees an unfinished message: no more of it is looked at.

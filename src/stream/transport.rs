@@ -168,6 +168,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
             }
             phase => {
                 receive.input.clear();
+                crate::connection::report_cut_off(&receive.path, outbox);
                 receive.path.abandon();
                 self.poll_end(cx, phase, outbox)
             }
