@@ -172,6 +172,36 @@ fn both_receive_payload_and_allocate_in_proportion_to_what_has_come() {
     }
 }
 
+// What large messages leave behind is for peers that send, not for those that claim.
+// 6455-10.4-2 CM-19
+#[test]
+fn both_receive_claims_beside_large_messages_and_give_them_nothing() {
+    const SLOW: usize = 50;
+    for role in BOTH_ROLES {
+        for len in [100_000, 1 << 20] {
+            let message = from_peer(role, &server_frame(0x82, &vec![0; len]));
+            let begun = message[..10 + key_len(role) + 1].to_vec();
+            let (held, slow) = held_by(|| {
+                let mut slow: Vec<_> = (0..SLOW).map(|_| connection(role, &Config::default())).collect();
+                let mut sending = connection(role, &Config::default());
+                for claiming in &mut slow {
+                    for piece in message.clone().chunks_mut(50_000) {
+                        let _ = sending.receive(piece).unwrap();
+                    }
+                    sending.release_buffers();
+                    let _ = claiming.receive(&mut begun.clone()).unwrap();
+                    let _ = claiming.destination();
+                    claiming.release_buffers();
+                }
+                slow
+            });
+            // And what the thread keeps, once.
+            let bound = (2 << 20) + SLOW * 2048;
+            assert!(held <= bound, "{held} octets for {} claims of {len}", slow.len());
+        }
+    }
+}
+
 // However little a peer sends at a time, what has come is moved a few times only.
 // 6455-10.4-2 CM-19
 #[test]

@@ -188,6 +188,10 @@ impl<S: Transport> Driver<S> {
         input: &mut Input,
         blocked: bool,
     ) -> Result<Progress, Error> {
+        // The next message may be long in coming, and this thread has nothing else to do with what the last one left.
+        if connection.missing() == 0 {
+            crate::connection::free_spare();
+        }
         let Some(io) = &mut self.io else { return Ok(Progress::Ended) };
         if self.write_failed || blocked {
             // With output that cannot leave, only what is there already is read.

@@ -96,19 +96,21 @@ impl Assembly {
             let rest = (missing - octets.len()).min(justified(len + octets.len()));
             // Doubled, so that many pieces cost no more than a few copies; but never past what the limits allow.
             let doubled = capacity.saturating_mul(2).min(len.saturating_add(still)).saturating_sub(len);
-            self.make_room(doubled.max(octets.len() + rest), missing);
+            self.make_room(doubled.max(octets.len() + rest), missing, len + octets.len());
         }
         self.payload.extend_from_slice(octets);
         self.judge(key)
     }
 
-    /// Makes room for `additional` octets, and for up to as many as are `missing` if that costs nothing.
-    fn make_room(&mut self, additional: usize, missing: usize) {
+    /// Makes room for `additional` octets; for all that are `missing` once enough has `arrived` and the thread has as much
+    /// to spare. What a peer only claims must not keep that from others.
+    fn make_room(&mut self, additional: usize, missing: usize, arrived: usize) {
         let len = self.payload.len();
         if self.payload.capacity() - len >= additional {
             return;
         }
-        match spare::take_payload(len + additional..=len + missing.max(additional)) {
+        let most = if arrived >= SPARE_FROM { missing.max(additional) } else { additional };
+        match spare::take_payload(len + additional..=len + most) {
             Some(mut larger) => {
                 larger.extend_from_slice(&self.payload);
                 spare::give_payload(mem::replace(&mut self.payload, larger));
@@ -167,7 +169,7 @@ impl Assembly {
         let (come, room) = (self.payload.len(), self.payload.capacity() - self.payload.len());
         // More only when less is left than has come: a payload that trickles would be moved at every read.
         let len = missing.min(if room >= missing.min(come) { room } else { justified(come) });
-        self.make_room(len, missing);
+        self.make_room(len, missing, come);
         (&mut self.payload, len)
     }
 
@@ -195,13 +197,22 @@ impl Assembly {
         Bytes::from(payload)
     }
 
-    /// Frees the buffer when nothing is in it.
+    /// Whether [`begin`](Self::begin) makes it that of another message, or of another connection.
+    pub(super) fn is_as_new(&self) -> bool {
+        self.payload.capacity() == 0 && self.judged == 0 && !self.delivered
+    }
+
+    /// Gives the buffer back when nothing is in it.
     pub(super) fn release(&mut self) {
         if self.payload.is_empty() {
             spare::give_payload(mem::take(&mut self.payload));
         }
     }
 }
+
+/// Once so many octets of a message have arrived, it may have a spare buffer with room for all of its frame, of 1 MiB at the
+/// most. After a large message the first read of the next one gives more than this.
+const SPARE_FROM: usize = 8 << 10;
 
 /// How many octets more may be expected, once so many have arrived.
 fn justified(arrived: usize) -> usize {

@@ -71,6 +71,8 @@ pub(crate) use receive::ReceivePath;
 pub(crate) use receive::owned;
 pub(crate) use send::{Encoder, Outbox};
 pub use send::{Fin, Fragment};
+#[cfg(feature = "std")]
+pub(crate) use spare::free_all as free_spare;
 pub use timers::Timestamp;
 
 /// One connection, from the end of the opening handshake to the end of the transport.
@@ -339,7 +341,9 @@ impl Connection {
     /// Frees what an idle connection does not need: call it when the transport has nothing to read, and when the
     /// connection is closing. What the last [`receive`](Self::receive) located stays.
     ///
-    /// Returns the output buffer, if nothing is queued, so that a pool can have it.
+    /// Returns the output buffer, if nothing is queued, so that a pool can have it. Payloads above 16 KiB that were received or
+    /// sent and that nobody has a share in any more are not freed but kept by the thread for the next ones, up to 2 MiB of
+    /// them, whatever the number of its connections (with the feature `std`).
     pub fn release_buffers(&mut self) -> Option<Vec<u8>> {
         self.receive.release_buffers();
         self.outbox.output.take_buffer()

@@ -153,11 +153,11 @@ impl Output {
         self.push_head(header);
         let payload = match header.masking_key() {
             Some(key) => {
-                let mut masked = spare::copy_of(payload);
+                let mut masked = spare::short_lived_copy_of(payload);
                 key.mask(&mut masked);
                 masked
             }
-            None => spare::copy_of(payload),
+            None => spare::short_lived_copy_of(payload),
         };
         self.append_shared(payload.into(), None);
     }
@@ -411,8 +411,8 @@ impl Output {
 impl Apart {
     /// Nothing is queued any more.
     fn give_back(mut self: Box<Self>) {
-        debug_assert!(self.shared.is_empty() && self.ahead_len == 0);
         (self.frame_at, self.offered) = (0, 0);
+        debug_assert!(self.shared.is_empty() && self.ahead_len == 0);
         if self.shared.capacity() <= SHARED_KEPT {
             spare::give_apart(self);
         }

@@ -571,6 +571,16 @@ impl ReceivePath {
     }
 }
 
+impl Unusual {
+    /// Whether another connection may have it.
+    pub(super) fn is_as_new(&self) -> bool {
+        let Ahead { offset, message_open, answered } = self.ahead;
+        self.message.is_as_new()
+            && self.control.capacity() == 0
+            && (offset, message_open, answered) == (0, false, 0)
+    }
+}
+
 impl Ahead {
     #[inline]
     fn consumed(&mut self, octets: usize) {

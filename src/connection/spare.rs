@@ -29,12 +29,7 @@ struct Spare {
 #[cfg(feature = "std")]
 std::thread_local! {
     static SPARE: core::cell::RefCell<Spare> = const {
-        core::cell::RefCell::new(Spare {
-            payloads: Vec::new(),
-            payloads_len: 0,
-            unusual: Vec::new(),
-            apart: Vec::new(),
-        })
+        core::cell::RefCell::new(Spare::NOTHING)
     };
 }
 
@@ -49,16 +44,27 @@ fn with<T>(_: impl FnOnce(&mut Spare) -> T) -> Option<T> {
     None
 }
 
-/// An empty buffer with room in this range, if there is one: with as much as possible room if that is there exactly, and
-/// else with as little as will do.
+/// An empty buffer with room in this range, if there is one: with exactly the most room asked for, or else the smallest.
 pub(super) fn take_payload(room: RangeInclusive<usize>) -> Option<Vec<u8>> {
+    if *room.end() < PAYLOAD_MIN_LEN || *room.start() > PAYLOAD_MAX_LEN {
+        return None;
+    }
     with(|spare| spare.take_payload(room)).flatten()
 }
 
 /// A payload of its own with these octets, and no room for more.
 pub(super) fn copy_of(octets: &[u8]) -> Vec<u8> {
+    copy_with_room(octets, octets.len())
+}
+
+/// A payload of its own with these octets, for what is not kept: it may have room for a quarter more.
+pub(super) fn short_lived_copy_of(octets: &[u8]) -> Vec<u8> {
+    copy_with_room(octets, octets.len() + octets.len() / 4)
+}
+
+fn copy_with_room(octets: &[u8], most: usize) -> Vec<u8> {
     let len = octets.len();
-    let mut payload = take_payload(len..=len).unwrap_or_else(|| Vec::with_capacity(len));
+    let mut payload = take_payload(len..=most).unwrap_or_else(|| Vec::with_capacity(len));
     payload.extend_from_slice(octets);
     payload
 }
@@ -83,6 +89,7 @@ pub(super) fn take_unusual() -> Box<Unusual> {
 
 /// Keeps a box. It has to be as good as new.
 pub(super) fn give_unusual(unusual: Box<Unusual>) {
+    debug_assert!(unusual.is_as_new());
     with(|spare| give(&mut spare.unusual, unusual));
 }
 
@@ -95,6 +102,12 @@ pub(super) fn give_apart(apart: Box<Apart>) {
     with(|spare| give(&mut spare.apart, apart));
 }
 
+/// Frees all that is kept: for a thread that has one connection, and may wait for it for long.
+#[cfg(feature = "std")]
+pub(crate) fn free_all() {
+    with(|spare| *spare = Spare::NOTHING);
+}
+
 fn give<T>(boxes: &mut Vec<Box<T>>, spare: Box<T>) {
     if boxes.len() < BOXES {
         boxes.push(spare);
@@ -102,6 +115,10 @@ fn give<T>(boxes: &mut Vec<Box<T>>, spare: Box<T>) {
 }
 
 impl Spare {
+    #[cfg(feature = "std")]
+    const NOTHING: Self =
+        Self { payloads: Vec::new(), payloads_len: 0, unusual: Vec::new(), apart: Vec::new() };
+
     fn take_payload(&mut self, room: RangeInclusive<usize>) -> Option<Vec<u8>> {
         let mut found: Option<(usize, usize)> = None;
         for (index, payload) in self.payloads.iter().enumerate().rev() {
@@ -136,7 +153,7 @@ const PAYLOAD_MAX_LEN: usize = PAYLOADS_LEN / 2;
 /// … and how many octets all of them have room for.
 const PAYLOADS_LEN: usize = 2 << 20;
 
-/// How many boxes of each kind are kept.
+/// How many boxes of each kind are kept: together below 128 KiB.
 const BOXES: usize = 64;
 
 #[cfg(all(test, feature = "std"))]
@@ -165,6 +182,11 @@ mod tests {
             assert_eq!(capacity(30 << 10..=99 << 10), Some(40 << 10));
             assert_eq!(capacity(65 << 10..=99 << 10), None);
             assert_eq!(kept(), (2, (64 + 48) << 10));
+            assert_eq!(short_lived_copy_of(&[7; 60 << 10]).capacity(), 64 << 10);
+            assert_eq!(copy_of(&[7; 47 << 10]).capacity(), 47 << 10);
+            assert_eq!(kept(), (1, 48 << 10));
+            free_all();
+            assert_eq!(kept(), (0, 0));
         });
     }
 

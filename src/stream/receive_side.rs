@@ -18,8 +18,8 @@ pub(super) struct ReceiveSide {
     /// What the last event is and where it lies, if in the input then where that says. Kept here, in fields that are read
     /// as they were written: a location that is handed from one function to the next costs more than to parse a frame.
     ///
-    /// INVARIANT: `event`, `payload`, `take`, `pass_on` and `react` are called behind a `next` or `next_usual` that went on
-    /// to an event, before anything else changes the path or the input. What is text there is so what was validated.
+    /// INVARIANT: `event`, `payload`, `take`, `pass_on` and `react` are called behind a `next` or `next_usual`, `take_usual`
+    /// behind a `next_usual`, that went on to an event, before anything else changes the path or the input. What is text there is so what was validated.
     kind: EventKind,
     place: Place,
 }
