@@ -188,6 +188,8 @@ fn both_receive_claims_beside_large_messages_and_give_them_nothing() {
                     for piece in message.clone().chunks_mut(50_000) {
                         let _ = sending.receive(piece).unwrap();
                     }
+                    // Only now nobody looks at it any more.
+                    let _ = sending.receive(&mut []).unwrap();
                     sending.release_buffers();
                     let _ = claiming.receive(&mut begun.clone()).unwrap();
                     let _ = claiming.destination();
