@@ -11,7 +11,7 @@
 //!
 //! 1. **Read** octets and offer them to `receive`, until it has no more events in them.
 //! 2. **Write** what `slices` gives, and say with `advance` how much of it was taken.
-//! 3. **Tell the time** with `handle_timeout`, when `next_deadline` has come.
+//! 3. **Tell the time** with `handle_timeout`, when `next_deadline` has come and there is nothing to read.
 //! 4. Do with the transport what `phase` says. This is the whole of a WebSocket's end: Close frames, who shuts down
 //!    first, and how long to wait are decided in the core.
 //!
@@ -19,6 +19,7 @@
 
 use std::error::Error;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::mem;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -156,6 +157,8 @@ struct Driver {
     end: usize,
     /// `Timestamp`s count from here. Any moment will do that stays the same.
     origin: Instant,
+    /// The last read ended without anything.
+    was_dry: bool,
     /// Why the transport failed: the core only hears that it did.
     error: Option<io::Error>,
 }
@@ -164,7 +167,8 @@ impl Driver {
     /// `unread` is what came behind the handshake. It is input like any other, and must not be lost.
     fn new(tcp: TcpStream, connection: Connection, unread: Vec<u8>) -> Self {
         let end = unread.len();
-        Self { connection, tcp, buffer: unread, start: 0, end, origin: Instant::now(), error: None }
+        let origin = Instant::now();
+        Self { connection, tcp, buffer: unread, start: 0, end, origin, was_dry: false, error: None }
     }
 
     /// The next message; `None` when the closing handshake is done.
@@ -172,7 +176,7 @@ impl Driver {
     /// Every turn of the loop asks the core where it stands. Nothing is remembered here about the protocol.
     fn receive(&mut self) -> Result<Option<Message>> {
         loop {
-            // Deadlines first: a peer that sends an octet now and then must not keep them from being looked at.
+            // Deadlines first: a peer that always has something to read must not keep them from being looked at.
             self.tell_the_time()?;
             match self.connection.phase() {
                 TransportPhase::ReadWrite => {
@@ -248,7 +252,10 @@ impl Driver {
             Ok(0) => self.connection.end_of_stream(),
             Ok(len) if self.connection.phase() == TransportPhase::Discard => self.connection.discarded(len),
             Ok(len) => self.end += len,
-            Err(error) => self.fail(error),
+            Err(error) => {
+                self.was_dry = true;
+                self.fail(error);
+            }
         }
     }
 
@@ -270,12 +277,21 @@ impl Driver {
 
     /// Does what is due, and makes the next read or write return when something is.
     fn tell_the_time(&mut self) -> io::Result<()> {
+        let was_dry = mem::take(&mut self.was_dry);
         while let Some(deadline) = self.connection.next_deadline() {
             let now = self.origin.elapsed();
             match deadline.since_origin().checked_sub(now) {
                 // A deadline in the past, or the origin, which means at once: the core has begun to wait for something and
-                // wants to know since when.
-                None | Some(Duration::ZERO) => self.connection.handle_timeout(Timestamp::from_origin(now)),
+                // wants to know since when. It judges the peer by what has been read, and so has to know whether that is
+                // all: a program that was busy for a minute may find the Pong that it missed.
+                None | Some(Duration::ZERO) => {
+                    let now = Timestamp::from_origin(now);
+                    if was_dry {
+                        self.connection.handle_timeout(now);
+                    } else {
+                        self.connection.handle_timeout_while_busy(now);
+                    }
+                }
                 Some(left) => {
                     self.tcp.set_read_timeout(Some(left))?;
                     return self.tcp.set_write_timeout(Some(left));

@@ -84,6 +84,8 @@ impl Default for Limits {
 
 /// How this end behaves: limits, times and sizes.
 ///
+/// Times are kept in milliseconds, rounded up; 49 days and more are for ever.
+///
 /// ```
 /// use core::time::Duration;
 /// use sansocket::{Config, Limits};
@@ -100,6 +102,11 @@ pub struct Config {
     pub(crate) fragment_len: Option<usize>,
     pub(crate) high_water_mark: usize,
     pub(crate) close_timeout: Duration,
+    pub(crate) ping_interval: Option<Duration>,
+    pub(crate) dead_peer_timeout: Option<Duration>,
+    pub(crate) write_timeout: Option<Duration>,
+    pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) message_timeout: Option<Duration>,
 }
 
 impl Config {
@@ -137,6 +144,74 @@ impl Config {
     pub const fn close_timeout(self, timeout: Duration) -> Self {
         Self { close_timeout: timeout, ..self }
     }
+
+    /// How long the peer may be silent before a Ping asks whether it is there (RFC 6455 §5.5.2). Default: 20 s; `None` sends
+    /// none, and finds no dead peer.
+    ///
+    /// ```
+    /// # use sansocket::Config;
+    /// let quiet = Config::default().ping_interval(None);
+    /// # let _ = quiet;
+    /// ```
+    ///
+    /// It leaves when not one octet has come for that long, or up to half as much again: silence is
+    /// counted in halves, so that what comes costs no look at the clock. It also keeps relays from taking the connection
+    /// for idle. Its payload is [`KEEPALIVE_PAYLOAD`](crate::connection::KEEPALIVE_PAYLOAD), and its Pong is an event like
+    /// any other.
+    ///
+    /// Cost, with the timeouts that are on by default: one timer that comes every half interval, and less than 250 octets
+    /// for a connection. A time below 2 ms is taken as 2 ms, here and in the other timeouts that are counted in halves.
+    #[must_use]
+    pub const fn ping_interval(self, interval: Option<Duration>) -> Self {
+        Self { ping_interval: interval, ..self }
+    }
+
+    /// How long the peer may be silent once [that Ping](Self::ping_interval) was handed to the transport as a whole. Default:
+    /// 20 s; `None` waits for ever.
+    ///
+    /// Any octet shows that it is there, not only the Pong (RFC 6455 §5.5.3). Past it a Close frame with 1011 is
+    /// given a second to leave, and the transport is dropped:
+    /// [`Failure::DeadPeer`](crate::Failure::DeadPeer). So a peer that is gone is found within one and a half intervals
+    /// and this timeout. One that was not read from is not called dead: not while the application is away, nor above the
+    /// [high-water mark](Self::high_water_mark).
+    #[must_use]
+    pub const fn dead_peer_timeout(self, timeout: Option<Duration>) -> Self {
+        Self { dead_peer_timeout: timeout, ..self }
+    }
+
+    /// How long queued octets may wait without the transport taking a single one. Default: 60 s; `None` waits for ever.
+    ///
+    /// Past it, by up to half as much again, the transport is dropped without a Close frame, which could not
+    /// leave either: [`Failure::WriteTimeout`](crate::Failure::WriteTimeout). A slow peer is not meant: any progress
+    /// begins the time anew.
+    #[must_use]
+    pub const fn write_timeout(self, timeout: Option<Duration>) -> Self {
+        Self { write_timeout: timeout, ..self }
+    }
+
+    /// How long no message may be received before this end closes the connection with 1001. Default: `None`, for ever.
+    ///
+    /// Messages count, not octets: Pings and Pongs do not, nor does what this end sends. The closing handshake begins
+    /// when none has come for that long, or up to half as much again. The
+    /// [report](crate::connection::CloseReport) then says that this end closed, with 1001. Off by default because many applications
+    /// have nothing to say for hours. While messages wait to be received, or input is left alone, the time stands still.
+    #[must_use]
+    pub const fn idle_timeout(self, timeout: Option<Duration>) -> Self {
+        Self { idle_timeout: timeout, ..self }
+    }
+
+    /// How long one message may take, from its first header to its last octet. Default: `None`, for ever.
+    ///
+    /// Past it the connection is failed with 1008:
+    /// [`ProtocolError::MessageTimeout`](crate::ProtocolError::MessageTimeout). Off by default because slow links are
+    /// legitimate and what an unfinished message costs is bounded by
+    /// [`Limits::max_message_len`](Limits::max_message_len); a peer that falls silent in the middle is found by
+    /// [`ping_interval`](Self::ping_interval). Set it to no less than what the largest message takes over the slowest link. A
+    /// message whose end may wait to be read, since this end reads no faster, gets up to twice the time.
+    #[must_use]
+    pub const fn message_timeout(self, timeout: Option<Duration>) -> Self {
+        Self { message_timeout: timeout, ..self }
+    }
 }
 
 impl Default for Config {
@@ -146,6 +221,11 @@ impl Default for Config {
             fragment_len: None,
             high_water_mark: 256 << 10,
             close_timeout: Duration::from_secs(10),
+            ping_interval: Some(Duration::from_secs(20)),
+            dead_peer_timeout: Some(Duration::from_secs(20)),
+            write_timeout: Some(Duration::from_secs(60)),
+            idle_timeout: None,
+            message_timeout: None,
         }
     }
 }
@@ -154,6 +234,8 @@ impl Default for Config {
 pub(crate) const DRAIN_LEN: u64 = 4 << 20;
 /// … for at most this long, and then drops the transport.
 pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+/// What is queued for a peer that seems to be dead is given this long to leave.
+pub(crate) const LAST_WORD_TIMEOUT: Duration = Duration::from_secs(1);
 /// While less output than this is queued every Ping is answered, in order; above it only the newest waits.
 pub(crate) const PONGS_IN_ORDER: usize = 16 << 10;
 /// Shared payloads up to this length are copied into the output, larger ones are queued as they are: gathering

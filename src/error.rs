@@ -45,6 +45,8 @@ pub enum ProtocolError {
     MessageTooBig,
     /// More empty fragments in a row than [`Limits::max_empty_fragments`](crate::Limits::max_empty_fragments).
     TooManyEmptyFragments,
+    /// A message that took longer than [`Config::message_timeout`](crate::Config::message_timeout).
+    MessageTimeout,
     /// A compressed message that is not DEFLATE, refers to before the window, was cut, or has the octets that are to be
     /// left out.
     InvalidCompressedData,
@@ -73,7 +75,9 @@ impl ProtocolError {
             Self::InvalidCloseReason | Self::InvalidUtf8 | Self::InvalidCompressedData => {
                 CloseCode::INVALID_PAYLOAD
             }
-            Self::TooManyEmptyFragments | Self::TooManyFinalBlocks => CloseCode::POLICY_VIOLATION,
+            Self::TooManyEmptyFragments | Self::MessageTimeout | Self::TooManyFinalBlocks => {
+                CloseCode::POLICY_VIOLATION
+            }
             Self::FrameTooBig | Self::MessageTooBig => CloseCode::MESSAGE_TOO_BIG,
         }
     }
@@ -100,7 +104,9 @@ impl ProtocolError {
             Self::HalfCloseCode => "5.5.1",
             Self::InvalidCloseCode(_) => "7.4",
             Self::InvalidCloseReason | Self::InvalidUtf8 => "8.1",
-            Self::FrameTooBig | Self::MessageTooBig | Self::TooManyEmptyFragments => "10.4",
+            Self::FrameTooBig | Self::MessageTooBig | Self::TooManyEmptyFragments | Self::MessageTimeout => {
+                "10.4"
+            }
             Self::InvalidCompressedData | Self::TooManyFinalBlocks => "7.2.2",
         }
     }
@@ -126,6 +132,7 @@ impl fmt::Display for ProtocolError {
             Self::FrameTooBig => f.write_str("frame above the size limit"),
             Self::MessageTooBig => f.write_str("message above the size limit"),
             Self::TooManyEmptyFragments => f.write_str("too many empty fragments in a row"),
+            Self::MessageTimeout => f.write_str("message not finished in time"),
             Self::InvalidCompressedData => f.write_str("compressed message that cannot be decompressed"),
             Self::TooManyFinalBlocks => f.write_str("compressed message with too many final blocks"),
         }?;
@@ -148,6 +155,12 @@ pub enum Failure {
     /// The closing handshake was not finished within
     /// [`Config::close_timeout`](crate::Config::close_timeout).
     CloseTimeout,
+    /// Nothing came from the peer within [`Config::dead_peer_timeout`](crate::Config::dead_peer_timeout) of a Ping
+    /// (1006).
+    DeadPeer,
+    /// The peer took none of the octets that were queued for it within
+    /// [`Config::write_timeout`](crate::Config::write_timeout) (1006).
+    WriteTimeout,
 }
 
 impl fmt::Display for Failure {
@@ -157,6 +170,8 @@ impl fmt::Display for Failure {
             Self::EndOfStream => f.write_str("the transport ended without a close frame"),
             Self::Transport => f.write_str("the transport failed"),
             Self::CloseTimeout => f.write_str("the peer did not finish the closing handshake in time"),
+            Self::DeadPeer => f.write_str("the peer did not answer a ping in time"),
+            Self::WriteTimeout => f.write_str("the peer did not take what was sent in time"),
         }
     }
 }

@@ -20,6 +20,11 @@ pub enum Error {
     EndOfStream,
     /// The peer did not finish the closing handshake within [`Config::close_timeout`](crate::Config::close_timeout).
     CloseTimeout,
+    /// Nothing came from the peer within [`Config::dead_peer_timeout`](crate::Config::dead_peer_timeout) of a Ping.
+    DeadPeer,
+    /// The peer took none of what was queued for it within
+    /// [`Config::write_timeout`](crate::Config::write_timeout).
+    WriteTimeout,
     /// The transport failed.
     Io(Arc<io::Error>),
     /// The caller asked for something that must not be sent. Nothing was; the connection goes on.
@@ -35,6 +40,8 @@ impl Error {
             Failure::Protocol(error) => Self::Protocol(error),
             Failure::EndOfStream => Self::EndOfStream,
             Failure::CloseTimeout => Self::CloseTimeout,
+            Failure::DeadPeer => Self::DeadPeer,
+            Failure::WriteTimeout => Self::WriteTimeout,
             Failure::Transport => {
                 Self::Io(io.cloned().unwrap_or_else(|| Arc::new(io::ErrorKind::ConnectionAborted.into())))
             }
@@ -48,6 +55,8 @@ impl fmt::Display for Error {
             Self::Protocol(error) => write!(f, "the peer broke the protocol: {error}"),
             Self::EndOfStream => f.write_str("the transport ended without a close frame"),
             Self::CloseTimeout => f.write_str("the peer did not finish the closing handshake in time"),
+            Self::DeadPeer => f.write_str("the peer did not answer a ping in time"),
+            Self::WriteTimeout => f.write_str("the peer did not take what was sent in time"),
             Self::Io(error) => write!(f, "the transport failed: {error}"),
             Self::Send(error) => fmt::Display::fmt(error, f),
             Self::WouldBlock => f.write_str("the transport is not ready"),
@@ -61,7 +70,11 @@ impl std::error::Error for Error {
             Self::Protocol(error) => Some(error),
             Self::Io(error) => Some(&**error),
             Self::Send(error) => Some(error),
-            Self::EndOfStream | Self::CloseTimeout | Self::WouldBlock => None,
+            Self::EndOfStream
+            | Self::CloseTimeout
+            | Self::DeadPeer
+            | Self::WriteTimeout
+            | Self::WouldBlock => None,
         }
     }
 }

@@ -148,7 +148,7 @@ mod over_tokio {
     use sansocket::handshake::Negotiated;
     use sansocket::stream::WebSocket;
 
-    use super::stream_support::{now, waits};
+    use super::stream_support::{now, quiet, waits};
     use super::*;
 
     /// Enough to fill the largest window.
@@ -175,7 +175,7 @@ mod over_tokio {
                         let ends = [(Role::Client, near), (Role::Server, far)];
                         let [mut client, mut server] = ends.map(|(role, io)| {
                             let negotiated = Negotiated::default().with_deflate(&agreement);
-                            WebSocket::negotiated(io, role, negotiated, &Config::default(), Vec::new())
+                            WebSocket::negotiated(io, role, negotiated, &quiet(), Vec::new())
                         });
                         for message in &messages {
                             now(client.send(message.as_str())).unwrap();

@@ -31,13 +31,13 @@ const MANY: usize = 100;
 
 const LENGTHS: [usize; 3] = [16, 16 << 10, 1 << 20];
 
-fn socket(transport: TcpStream) -> WebSocket<TcpStream> {
-    WebSocket::server(transport, &Config::default(), Vec::new())
+fn socket(transport: TcpStream, config: Config) -> WebSocket<TcpStream> {
+    WebSocket::server(transport, &config, Vec::new())
 }
 
 /// An echo server for one connection, which the future captures: an `async fn` has room for its arguments twice.
-fn lending(transport: TcpStream) -> impl Future<Output = Result<(), Error>> {
-    let mut socket = socket(transport);
+fn lending(transport: TcpStream, config: Config) -> impl Future<Output = Result<(), Error>> {
+    let mut socket = socket(transport, config);
     async move {
         while let Some((message, mut outgoing)) = socket.receive_ref().await? {
             outgoing.feed(message)?;
@@ -46,8 +46,8 @@ fn lending(transport: TcpStream) -> impl Future<Output = Result<(), Error>> {
     }
 }
 
-fn owned(transport: TcpStream) -> impl Future<Output = Result<(), Error>> {
-    let mut socket = socket(transport);
+fn owned(transport: TcpStream, config: Config) -> impl Future<Output = Result<(), Error>> {
+    let mut socket = socket(transport, config);
     async move {
         while let Some(message) = socket.receive().await? {
             socket.feed(message).await?;
@@ -56,8 +56,8 @@ fn owned(transport: TcpStream) -> impl Future<Output = Result<(), Error>> {
     }
 }
 
-fn sending(transport: TcpStream) -> impl Future<Output = Result<(), Error>> {
-    let mut socket = socket(transport);
+fn sending(transport: TcpStream, config: Config) -> impl Future<Output = Result<(), Error>> {
+    let mut socket = socket(transport, config);
     async move {
         while let Some(message) = socket.receive().await? {
             socket.send(message).await?;
@@ -66,8 +66,8 @@ fn sending(transport: TcpStream) -> impl Future<Output = Result<(), Error>> {
     }
 }
 
-fn stream(transport: TcpStream) -> impl Future<Output = Result<(), Error>> {
-    let mut socket = socket(transport);
+fn stream(transport: TcpStream, config: Config) -> impl Future<Output = Result<(), Error>> {
+    let mut socket = socket(transport, config);
     async move {
         while let Some(message) = socket.next().await {
             SinkExt::send(&mut socket, message?).await?;
@@ -76,8 +76,8 @@ fn stream(transport: TcpStream) -> impl Future<Output = Result<(), Error>> {
     }
 }
 
-fn split(transport: TcpStream) -> impl Future<Output = Result<(), Error>> {
-    let (mut receiver, sender) = socket(transport).split();
+fn split(transport: TcpStream, config: Config) -> impl Future<Output = Result<(), Error>> {
+    let (mut receiver, sender) = socket(transport, config).split();
     async move {
         while let Some(message) = receiver.receive().await? {
             sender.feed(message).await?;
@@ -87,15 +87,16 @@ fn split(transport: TcpStream) -> impl Future<Output = Result<(), Error>> {
 }
 
 /// What is held for each of many connections, after each has echoed a message of this length.
-fn held_by_each<F>(serve: fn(TcpStream) -> F, len: usize) -> usize
+fn held_by_each<F>(serve: fn(TcpStream, Config) -> F, config: Config, len: usize) -> usize
 where
     F: Future<Output = Result<(), Error>> + Send + 'static,
 {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     // The first fill what the thread and its runtime keep.
-    let _first = runtime.block_on(echo_one_each(&listener, serve, len, 2));
-    let (held, _peers) = held_by(|| runtime.block_on(echo_one_each(&listener, serve, len, MANY)));
+    let _first = runtime.block_on(echo_one_each(&listener, |io| serve(io, config), len, 2));
+    let (held, _peers) =
+        held_by(|| runtime.block_on(echo_one_each(&listener, |io| serve(io, config), len, MANY)));
     held / MANY
 }
 
@@ -103,7 +104,7 @@ where
 /// are not counted.
 async fn echo_one_each<F>(
     listener: &TcpListener,
-    serve: fn(TcpStream) -> F,
+    serve: impl Fn(TcpStream) -> F,
     len: usize,
     connections: usize,
 ) -> Vec<Peer>
@@ -137,14 +138,19 @@ fn answered_peer(address: SocketAddr, len: usize) -> Peer {
 
 #[test]
 fn server_holds_little_for_an_idle_connection() {
-    fn held<F>(name: &str, serve: fn(TcpStream) -> F, bound: usize)
+    fn held<F>(name: &str, serve: fn(TcpStream, Config) -> F, bound: usize)
     where
         F: Future<Output = Result<(), Error>> + Send + 'static,
     {
+        let quiet = Config::default().ping_interval(None).write_timeout(None);
         for len in LENGTHS {
-            let each = held_by_each(serve, len);
-            println!("{name}: {each} octets for each idle connection after a message of {len}");
+            let each = held_by_each(serve, quiet, len);
+            let alive = held_by_each(serve, Config::default(), len);
+            println!(
+                "{name}: {each} octets for each idle connection after a message of {len}, {alive} with keepalive"
+            );
             assert!(each <= bound, "{name}: {each} octets each after a message of {len}");
+            assert!(alive <= each + KEEPALIVE, "{name}: {alive} octets each after a message of {len}");
         }
     }
     held("lending", lending, 760);
@@ -156,7 +162,7 @@ fn server_holds_little_for_an_idle_connection() {
 
 #[test]
 fn server_is_small_before_it_is_a_task() {
-    fn len<F>(name: &str, _: fn(TcpStream) -> F) -> usize {
+    fn len<F>(name: &str, _: fn(TcpStream, Config) -> F) -> usize {
         println!("{name}: a future of {} octets", size_of::<F>());
         size_of::<F>()
     }
@@ -181,11 +187,17 @@ fn server_is_twice_in_an_async_fn_that_takes_it() {
     fn len<T, F>(_: fn(T) -> F) -> usize {
         size_of::<F>()
     }
+    fn captured<F>(_: fn(TcpStream, Config) -> F) -> usize {
+        size_of::<F>()
+    }
     let own = size_of::<WebSocket<TcpStream>>();
     // As the documentation says. Should the compiler learn better, it is to be told there.
     assert!(len(taken) >= 2 * own);
-    assert!(len(lending) < own + 64);
+    assert!(captured(lending) < own + 64);
 }
 
 /// What a WebSocket adds to its transport, at most.
 const OWN: usize = 168;
+
+/// What the deadlines that are on by default add to a connection, at most.
+const KEEPALIVE: usize = 250;

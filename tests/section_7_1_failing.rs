@@ -265,7 +265,7 @@ fn each_role_drops_what_is_queued_when_the_transport_fails() {
 #[test]
 fn each_role_does_not_close_on_its_own() {
     for role in ROLES {
-        let mut end = End::new(role);
+        let mut end = End::with(role, &Config::default().ping_interval(None));
         end.read_frames(b"\x81\x05Hello\x89\x00\x8a\x00\x02\x01A");
         end.write_all();
         for now in [0, 1, 60, 86_400] {

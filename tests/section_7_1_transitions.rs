@@ -178,6 +178,11 @@ fn each_role_goes_on_receiving_in_each_state_when_it_cannot_write() {
     }
 }
 
+/// Without the deadlines of an open connection.
+fn closing_only() -> Config {
+    Config::default().ping_interval(None).write_timeout(None)
+}
+
 // 6455-5.5.1-13 6455-7.1.1-4 CM-49
 #[test]
 fn each_role_gives_up_in_each_state_when_its_time_is_over() {
@@ -191,7 +196,7 @@ fn each_role_gives_up_in_each_state_when_its_time_is_over() {
     for role in ROLES {
         for state in STATES {
             let Some(mut end) =
-                states::reach_with(state, role, &Config::default().close_timeout(Duration::from_secs(7)))
+                states::reach_with(state, role, &closing_only().close_timeout(Duration::from_secs(7)))
             else {
                 continue;
             };
@@ -245,7 +250,7 @@ fn each_role_drains_for_two_seconds_from_the_shut_down() {
 fn each_role_comes_to_an_end_by_time_alone_from_every_closing_state() {
     for role in ROLES {
         for state in STATES {
-            let Some(mut end) = reach(state, role) else { continue };
+            let Some(mut end) = states::reach_with(state, role, &closing_only()) else { continue };
             let mut now = seconds(50);
             for _ in 0..10 {
                 end.handle_timeout(now);

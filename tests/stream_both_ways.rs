@@ -86,7 +86,7 @@ fn both_answer_pings_when_only_sending_is_polled() {
 // 6455-5.5.2-2, CM-26
 #[test]
 fn both_answer_a_ping_between_the_fragments_of_a_large_message() {
-    let config = sansocket::Config::default().fragment_len(Some(20_000));
+    let config = quiet().fragment_len(Some(20_000));
     for role in ROLES {
         let (mut socket, script) = connect_with(role, &config);
         script.window(30_000);
@@ -111,7 +111,7 @@ fn both_answer_a_ping_between_the_fragments_of_a_large_message() {
 // 6455-5.5.2-2
 #[test]
 fn both_put_no_pong_ahead_of_what_a_transport_without_vectored_writes_was_given() {
-    let config = sansocket::Config::default().fragment_len(Some(6_000));
+    let config = quiet().fragment_len(Some(6_000));
     for role in ROLES {
         for window in [0, 1, 5_000, 30_000] {
             let (mut socket, script) = connect_with(role, &config);

@@ -135,7 +135,7 @@ fn slow_writer(role: Role, config: &Config) -> (WebSocket<Mock>, Script) {
 // CM-22, CM-23, 6455-6.1-9, 6455-6.1-6
 #[test]
 fn both_send_a_whole_message_or_none_when_the_future_is_dropped_at_every_await() {
-    let config = Config::default().fragment_len(Some(7));
+    let config = quiet().fragment_len(Some(7));
     let first = pattern(40);
     for role in ROLES {
         for polls in 0.. {
@@ -173,7 +173,7 @@ fn both_send_a_whole_message_or_none_when_the_future_is_dropped_at_every_await()
 // CM-23
 #[test]
 fn both_send_nothing_when_the_future_is_dropped_while_it_waits_for_room() {
-    let config = Config::default().high_water_mark(8);
+    let config = quiet().high_water_mark(8);
     for role in ROLES {
         let (mut socket, script) = connect_with(role, &config);
         script.window(0);
@@ -190,7 +190,7 @@ fn both_send_nothing_when_the_future_is_dropped_while_it_waits_for_room() {
 #[test]
 fn both_send_what_was_fed_when_every_future_is_dropped() {
     for role in ROLES {
-        let (mut socket, script) = slow_writer(role, &Config::default());
+        let (mut socket, script) = slow_writer(role, &quiet());
         drop(socket.feed("one"));
         drop(socket.feed("two"));
         drop(socket.flush());
@@ -221,7 +221,7 @@ fn both_close_when_the_future_is_dropped_at_every_await() {
 // CM-23, 6455-5.4-7
 #[test]
 fn both_send_whole_messages_from_halves_whose_futures_are_dropped_at_every_await() {
-    let config = Config::default().fragment_len(Some(7));
+    let config = quiet().fragment_len(Some(7));
     let first = pattern(40);
     for role in ROLES {
         for polls in 0.. {

@@ -262,7 +262,7 @@ async fn both_forward_a_stream_into_a_sink() {
 #[test]
 fn both_wait_for_room_as_a_sink() {
     for role in ROLES {
-        let (mut socket, script) = connect_with(role, &sansocket::Config::default().high_water_mark(10));
+        let (mut socket, script) = connect_with(role, &quiet().high_water_mark(10));
         script.window(0);
         let cx = &mut Context::from_waker(Waker::noop());
         let mut sink = Pin::new(&mut socket);

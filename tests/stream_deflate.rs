@@ -31,8 +31,8 @@ struct Peer(Connection);
 impl Peer {
     fn of(role: Role) -> Self {
         let connection = match role {
-            Role::Client => Connection::server(&Config::default()),
-            Role::Server => Connection::client(&Config::default(), KeySource::operating_system()),
+            Role::Client => Connection::server(&quiet()),
+            Role::Server => Connection::client(&quiet(), KeySource::operating_system()),
         };
         Self(connection.with_deflate(&agreement()))
     }
@@ -60,7 +60,7 @@ fn compressible(number: usize) -> String {
 // 7692-7.2.1-14 CM-67 CM-23
 #[test]
 fn both_send_what_decompresses_when_a_send_is_dropped_at_every_await() {
-    let config = Config::default().fragment_len(Some(11)).high_water_mark(40);
+    let config = quiet().fragment_len(Some(11)).high_water_mark(40);
     for role in ROLES {
         for polls in 0.. {
             let (mock, script) = mock();
@@ -103,7 +103,7 @@ fn by_polling<F: Future>(future: F) -> F::Output {
 // 7692-7.2.1-14 CM-67
 #[test]
 fn both_halves_send_what_decompresses_when_a_send_is_dropped_at_every_await() {
-    let config = Config::default().high_water_mark(40);
+    let config = quiet().high_water_mark(40);
     for role in ROLES {
         for polls in 0.. {
             let (mock, script) = mock();
@@ -141,7 +141,7 @@ fn a_message_refused_after_close_is_not_compressed_and_nothing_is_written() {
     let _entered = runtime.enter();
     for role in ROLES {
         let (mock, script) = mock();
-        let (_receiver, sender) = compressing(role, mock, &Config::default(), agreement()).split();
+        let (_receiver, sender) = compressing(role, mock, &quiet(), agreement()).split();
         now(sender.send(compressible(0))).unwrap();
         waits(sender.close(CloseCode::NORMAL, ""));
         let written = script.written();
@@ -158,7 +158,7 @@ async fn many_senders_of_both_ends_send_compressed_messages_whole_and_in_order()
     const MESSAGES: usize = 300;
     for states in [States::Pooled, States::Dedicated] {
         let (near, far) = tokio::io::duplex(3000);
-        let config = Config::default().high_water_mark(2000);
+        let config = quiet().high_water_mark(2000);
         let agreement = Agreement::new(DeflateConfig::default().states(states))
             .with_server(Direction { max_window_bits: 10, context_takeover: true });
         let (mut here, sender_here) = compressing(Role::Client, near, &config, agreement).split();
@@ -234,7 +234,7 @@ fn senders_wait_for_a_message_that_is_compressed_without_blocking_and_pongs_do_n
     let slow = Agreement::new(DeflateConfig::default().level(9));
     for _ in 0..50 {
         let (mock, script) = mock();
-        let (mut receiver, sender) = compressing(Role::Server, mock, &Config::default(), slow).split();
+        let (mut receiver, sender) = compressing(Role::Server, mock, &quiet(), slow).split();
         let large = sender.clone();
         let text = text.clone();
         let (begins, begun) = std::sync::mpsc::channel();
@@ -282,7 +282,7 @@ fn senders_wait_for_a_message_that_is_compressed_without_blocking_and_pongs_do_n
 fn both_answer_a_ping_that_stands_behind_compressed_messages_nobody_has_received() {
     for role in ROLES {
         let (mock, script) = mock();
-        let mut socket = compressing(role, mock, &Config::default(), agreement());
+        let mut socket = compressing(role, mock, &quiet(), agreement());
         script.peer_sends(to(role, 0x41, b"\xf2\x48\xcd"));
         script.peer_sends(to(role, PING, b"p"));
         script.peer_sends(to(role, 0x80, b"\xc9\xc9\x07\x00"));
@@ -313,7 +313,7 @@ fn receiver_dropped_by_the_waker_of_one_who_waits_for_room_locks_nobody_out() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let _entered = runtime.enter();
         let (mock, script) = mock();
-        let config = Config::default().high_water_mark(100);
+        let config = quiet().high_water_mark(100);
         let (receiver, sender) = compressing(Role::Server, mock, &config, agreement()).split();
         script.window(0);
         now(sender.feed(Message::binary(vec![0; 100]).compression(Compression::Never))).unwrap();

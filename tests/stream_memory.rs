@@ -8,7 +8,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use sansocket::stream::WebSocket;
-use sansocket::{Config, Limits, Message, Role};
+use sansocket::{Limits, Message, Role};
 use stream_support::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
@@ -193,7 +193,7 @@ fn both_hold_no_buffer_while_a_message_has_only_begun() {
 #[test]
 fn both_allocate_nothing_for_a_claimed_length() {
     warm_up();
-    let config = Config::default().limits(Limits::default().max_frame_len(1 << 40).max_message_len(1 << 40));
+    let config = quiet().limits(Limits::default().max_frame_len(1 << 40).max_message_len(1 << 40));
     for role in ROLES {
         let (mut socket, script) = connect_with(role, &config);
         waits(socket.receive());
@@ -252,7 +252,7 @@ fn both_allocate_only_the_message_when_a_half_is_woken() {
     warm_up();
     for role in ROLES {
         let (near, mut far) = duplex(1000);
-        let (mut receiver, sender) = over(role, near, &Config::default()).split();
+        let (mut receiver, sender) = over(role, near, &quiet()).split();
         let frame = to(role, BINARY, &pattern(16));
         let mut echoed = [0; 100];
         let mut echo = || {

@@ -253,10 +253,10 @@ fn both_refuse_a_lent_message_after_close_and_queue_nothing() {
 
 #[cfg(feature = "deflate")]
 mod compressed {
+    use sansocket::Message;
     use sansocket::connection::{Connection, Event, KeySource};
     use sansocket::deflate::{Agreement, Compression, DeflateConfig};
     use sansocket::handshake::Negotiated;
-    use sansocket::{Config, Message};
 
     use super::*;
 
@@ -267,8 +267,8 @@ mod compressed {
     /// The core at the other end.
     fn peer_of(role: Role) -> Connection {
         let connection = match role {
-            Role::Client => Connection::server(&Config::default()),
-            Role::Server => Connection::client(&Config::default(), KeySource::operating_system()),
+            Role::Client => Connection::server(&quiet()),
+            Role::Server => Connection::client(&quiet(), KeySource::operating_system()),
         };
         connection.with_deflate(&agreement())
     }
@@ -305,8 +305,7 @@ mod compressed {
                 for first in [TEXT, BINARY] {
                     let (mock, script) = mock();
                     let negotiated = Negotiated::default().with_deflate(&agreement());
-                    let mut socket =
-                        WebSocket::negotiated(mock, role, negotiated, &Config::default(), Vec::new());
+                    let mut socket = WebSocket::negotiated(mock, role, negotiated, &quiet(), Vec::new());
                     let mut peer = peer_of(role);
                     // One connection for all lengths: later messages refer to those before.
                     for len in LENGTHS {
@@ -335,7 +334,7 @@ mod compressed {
             let negotiated = Negotiated::default()
                 .with_deflate(&Agreement::new(DeflateConfig::default().threshold(usize::MAX)));
             let (mock, script) = mock();
-            let mut socket = WebSocket::negotiated(mock, role, negotiated, &Config::default(), Vec::new());
+            let mut socket = WebSocket::negotiated(mock, role, negotiated, &quiet(), Vec::new());
             let mut peer = peer_of(role);
             script.peer_sends(to(role, TEXT, b"brings the buffers"));
             pass_on(&mut socket);

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use futures_util::stream::{FusedStream, Stream};
 use sansocket::connection::Event;
 use sansocket::stream::{Error, WebSocket};
-use sansocket::{Config, Failure, Limits, Message, MessageKind, ProtocolError, Role};
+use sansocket::{Failure, Limits, Message, MessageKind, ProtocolError, Role};
 use stream_support::*;
 
 // CM-15, CM-16, CM-17
@@ -41,8 +41,8 @@ fn both_receive_what_was_read_with_the_handshake_first() {
             let (mock, script) = mock();
             script.peer_sends(later);
             let mut socket = match role {
-                Role::Client => WebSocket::client(mock, &Config::default(), unread),
-                Role::Server => WebSocket::server(mock, &Config::default(), unread),
+                Role::Client => WebSocket::client(mock, &quiet(), unread),
+                Role::Server => WebSocket::server(mock, &quiet(), unread),
             };
             assert_eq!(now(socket.receive()).unwrap(), Some(Message::text("glued")));
             assert_eq!(now(socket.receive()).unwrap(), Some(Message::text("read")));
@@ -51,8 +51,8 @@ fn both_receive_what_was_read_with_the_handshake_first() {
         let unread = to(role, BINARY, &[7; 10_000]).repeat(60);
         let (mock, script) = mock();
         let mut socket = match role {
-            Role::Client => WebSocket::client(mock, &Config::default(), unread),
-            Role::Server => WebSocket::server(mock, &Config::default(), unread),
+            Role::Client => WebSocket::client(mock, &quiet(), unread),
+            Role::Server => WebSocket::server(mock, &quiet(), unread),
         };
         script.peer_sends(to(role, TEXT, b"read"));
         for _ in 0..60 {
@@ -110,7 +110,7 @@ fn both_refuse_a_large_message_from_its_header_alone() {
     for role in ROLES {
         let runtime = paused();
         let _entered = runtime.enter();
-        let (mut socket, script) = connect_with(role, &Config::default().limits(limits));
+        let (mut socket, script) = connect_with(role, &quiet().limits(limits));
         script.peer_sends(&to(role, BINARY, &[0; 101])[..4]);
         waits(socket.receive());
         script.peer_ends();

@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::task::Poll;
 
 use sansocket::stream::Error;
-use sansocket::{Config, Message, Role, SendError};
+use sansocket::{Message, Role, SendError};
 use stream_support::*;
 
 fn send_error(result: Result<(), Error>) -> SendError {
@@ -206,7 +206,7 @@ fn both_send_the_echoes_of_a_pipelined_burst_in_one_write() {
 // CM-27
 #[test]
 fn both_refuse_to_queue_more_when_futures_are_dropped() {
-    let config = Config::default().high_water_mark(100);
+    let config = quiet().high_water_mark(100);
     for role in ROLES {
         let (mut socket, script) = connect_with(role, &config);
         script.window(0);
@@ -231,7 +231,7 @@ fn both_refuse_to_queue_more_when_futures_are_dropped() {
 // CM-27
 #[test]
 fn both_feed_waits_above_the_high_water_mark() {
-    let config = Config::default().high_water_mark(100);
+    let config = quiet().high_water_mark(100);
     for role in ROLES {
         let (mut socket, script) = connect_with(role, &config);
         script.window(0);
@@ -251,7 +251,7 @@ fn both_feed_waits_above_the_high_water_mark() {
 #[test]
 fn both_send_with_a_high_water_mark_of_zero() {
     for role in ROLES {
-        let (mut socket, script) = connect_with(role, &Config::default().high_water_mark(0));
+        let (mut socket, script) = connect_with(role, &quiet().high_water_mark(0));
         script.peer_sends(to(role, TEXT, b"m"));
         now(socket.send("one")).unwrap();
         assert_eq!(now(socket.receive()).unwrap(), Some(Message::text("m")));
@@ -263,7 +263,7 @@ fn both_send_with_a_high_water_mark_of_zero() {
 // CM-27
 #[test]
 fn both_stop_parsing_above_the_high_water_mark_and_go_on_below_it() {
-    let config = Config::default().high_water_mark(300);
+    let config = quiet().high_water_mark(300);
     for role in ROLES {
         let (mut socket, script) = connect_with(role, &config);
         script.window(0);
@@ -295,7 +295,7 @@ fn both_stop_parsing_above_the_high_water_mark_and_go_on_below_it() {
 fn both_receive_all_that_was_read_before_the_end_when_the_output_was_full() {
     let runtime = paused();
     let _entered = runtime.enter();
-    let config = Config::default().high_water_mark(300);
+    let config = quiet().high_water_mark(300);
     for role in ROLES {
         let (mut socket, script) = connect_with(role, &config);
         script.window(0);

@@ -8,7 +8,7 @@ use std::task::Poll;
 
 use sansocket::connection::ClosedBy;
 use sansocket::stream::{Error, Receiver, Sender, WebSocket};
-use sansocket::{CloseCode, Config, Message, Role, SendError};
+use sansocket::{CloseCode, Message, Role, SendError};
 use stream_support::*;
 use tokio::io::DuplexStream;
 
@@ -99,7 +99,7 @@ fn both_queue_nothing_by_a_half_whose_future_was_never_polled() {
 #[test]
 fn both_leave_input_alone_while_the_output_of_senders_is_full() {
     for role in ROLES {
-        let (socket, script) = connect_with(role, &Config::default().high_water_mark(100));
+        let (socket, script) = connect_with(role, &quiet().high_water_mark(100));
         let (mut receiver, sender) = socket.split();
         script.window(0);
         script.peer_sends(to(role, TEXT, b"m"));

@@ -386,7 +386,7 @@ impl Wake for Unpark {
 #[test]
 fn receiver_that_parks_while_a_message_is_fed_writes_it() {
     let written = Arc::new(AtomicUsize::new(0));
-    let (mut receiver, sender) = over(Role::Server, Drain(Arc::clone(&written)), &Config::default()).split();
+    let (mut receiver, sender) = over(Role::Server, Drain(Arc::clone(&written)), &quiet()).split();
     let receive = thread::spawn(move || {
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         let mut receive = pin!(receiver.receive());

@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex};
 use std::task::{Poll, Wake, Waker};
 
 use sansocket::stream::{Receiver, Sender};
-use sansocket::{CloseCode, Config, Message, Role};
+use sansocket::{CloseCode, Message, Role};
 use stream_support::*;
 
 fn split(role: Role, high_water_mark: usize) -> (Receiver<Mock>, Sender<Mock>, Script) {
-    let (socket, script) = connect_with(role, &Config::default().high_water_mark(high_water_mark));
+    let (socket, script) = connect_with(role, &quiet().high_water_mark(high_water_mark));
     let (receiver, sender) = socket.split();
     (receiver, sender, script)
 }

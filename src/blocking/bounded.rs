@@ -11,7 +11,17 @@ pub(super) struct Bounded<S> {
     io: S,
     /// The caller's own timeouts, while ours are set.
     own: Option<Timeouts>,
+    /// Ours, as the transport gives them back: it may round them.
+    set: Option<Timeouts>,
     bound: Option<Patience>,
+    /// How much of the caller's own timeouts has passed in waits that our bound has ended.
+    spent: Spent,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Spent {
+    reading: Duration,
+    writing: Duration,
 }
 
 /// Why a read or a write did nothing.
@@ -51,7 +61,7 @@ impl Patience {
 
 impl<S> Bounded<S> {
     pub(super) fn new(io: S) -> Self {
-        Self { io, own: None, bound: None }
+        Self { io, own: None, set: None, bound: None, spent: Spent::default() }
     }
 
     pub(super) fn get_ref(&self) -> &S {
@@ -62,12 +72,14 @@ impl<S> Bounded<S> {
 impl<S: Transport> Bounded<S> {
     /// Lets the next read or write wait no longer than this.
     pub(super) fn wait_at_most(&mut self, limit: Duration) -> io::Result<()> {
-        let own = match self.own {
-            Some(own) => own,
-            None => *self.own.insert(self.io.timeouts()?),
-        };
-        let bounded = |own: Option<Duration>| Some(own.map_or(limit, |own| own.min(limit)));
-        self.io.set_timeouts(Timeouts { read: bounded(own.read), write: bounded(own.write) })?;
+        let own = *self.own.insert(self.own_timeouts()?);
+        let bounded = |own, spent| Some(left(own, spent).map_or(limit, |own| own.min(limit)));
+        let Spent { reading, writing } = self.spent;
+        self.io.set_timeouts(Timeouts {
+            read: bounded(own.read, reading),
+            write: bounded(own.write, writing),
+        })?;
+        self.set = Some(self.io.timeouts()?);
         self.bound = Some(Patience::new(limit));
         Ok(())
     }
@@ -75,10 +87,22 @@ impl<S: Transport> Bounded<S> {
     /// Lets reads and writes wait as the caller has said.
     pub(super) fn wait_as_before(&mut self) {
         self.bound = None;
-        if let Some(own) = self.own.take() {
+        if self.own.is_some() {
             // A socket that refuses its former timeouts is a dead one: its next read says so.
-            let _ = self.io.set_timeouts(own);
+            let _ = self.own_timeouts().and_then(|own| self.io.set_timeouts(own));
+            (self.own, self.set) = (None, None);
         }
+    }
+
+    /// The caller's own timeouts. Those that are not what was set here were set by the caller since.
+    fn own_timeouts(&self) -> io::Result<Timeouts> {
+        let current = self.io.timeouts()?;
+        let (Some(own), Some(set)) = (self.own, self.set) else { return Ok(current) };
+        let own_now = |own, set, current| if current == set { own } else { current };
+        Ok(Timeouts {
+            read: own_now(own.read, set.read, current.read),
+            write: own_now(own.write, set.write, current.write),
+        })
     }
 
     /// The transport, with the timeouts that the caller had set.
@@ -88,7 +112,11 @@ impl<S: Transport> Bounded<S> {
     }
 
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Stop> {
-        self.io.read(buffer).map_err(|error| self.stop(error, self.own.and_then(|own| own.read)))
+        let read = self.io.read(buffer);
+        let own = self.own.and_then(|own| left(own.read, self.spent.reading));
+        let (read, ended) = self.judge(read, own);
+        self.spent.reading = ended.map_or(Duration::ZERO, |wait| self.spent.reading.saturating_add(wait));
+        read
     }
 
     pub(super) fn write(&mut self, slices: &[IoSlice<'_>]) -> Result<usize, Stop> {
@@ -98,36 +126,51 @@ impl<S: Transport> Bounded<S> {
         };
         match written {
             Ok(0) => Err(Stop::Failed(ErrorKind::WriteZero.into())),
-            written => written.map_err(|error| self.stop_writing(error)),
+            written => self.judge_writing(written),
         }
     }
 
     pub(super) fn flush(&mut self) -> Result<(), Stop> {
-        self.io.flush().map_err(|error| self.stop_writing(error))
+        let flushed = self.io.flush();
+        self.judge_writing(flushed)
     }
 
     pub(super) fn shutdown_write(&mut self) -> Result<(), Stop> {
-        self.io.shutdown_write().map_err(|error| self.stop_writing(error))
+        let shut_down = self.io.shutdown_write();
+        self.judge_writing(shut_down)
     }
 
-    fn stop_writing(&self, error: io::Error) -> Stop {
-        self.stop(error, self.own.and_then(|own| own.write))
+    fn judge_writing<T>(&mut self, written: io::Result<T>) -> Result<T, Stop> {
+        let own = self.own.and_then(|own| left(own.write, self.spent.writing));
+        let (written, ended) = self.judge(written, own);
+        self.spent.writing = ended.map_or(Duration::ZERO, |wait| self.spent.writing.saturating_add(wait));
+        written
     }
 
-    fn stop(&self, error: io::Error, own: Option<Duration>) -> Stop {
-        match error.kind() {
-            ErrorKind::Interrupted => Stop::Again,
-            _ if !is_timeout(&error) => Stop::Failed(error),
-            _ if self
-                .bound
-                .is_some_and(|bound| own.is_none_or(|own| own > bound.limit) && bound.may_have_ended()) =>
-            {
-                Stop::Again
+    /// Why a wait has ended, and how much of the caller's own timeout has passed in it if that has not.
+    fn judge<T>(&self, ended: io::Result<T>, own: Option<Duration>) -> (Result<T, Stop>, Option<Duration>) {
+        let error = match ended {
+            Ok(done) => return (Ok(done), None),
+            Err(error) => error,
+        };
+        match (error.kind(), self.bound) {
+            (ErrorKind::Interrupted, _) => (Err(Stop::Again), Some(Duration::ZERO)),
+            _ if !is_timeout(&error) => (Err(Stop::Failed(error)), None),
+            (_, Some(bound)) if own.is_none_or(|own| own > bound.limit) && bound.may_have_ended() => {
+                (Err(Stop::Again), Some(bound.limit))
             }
-            _ => Stop::WouldBlock(error),
+            _ => (Err(Stop::WouldBlock(error)), None),
         }
     }
 }
+
+/// What is left of a timeout of the caller's. No wait is zero long.
+fn left(own: Option<Duration>, spent: Duration) -> Option<Duration> {
+    own.map(|own| own.saturating_sub(spent).max(SHORTEST_WAIT))
+}
+
+/// A time that every system can wait for.
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
 /// Whether the error says no more than that a wait has ended.
 fn is_timeout(error: &io::Error) -> bool {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::bounded::{Bounded, Patience, Stop};
 use super::input::{BUFFER_LEN, Input};
 use super::transport::Transport;
-use crate::connection::{Connection, Timestamp, TransportPhase};
+use crate::connection::{Connection, Reading, Timestamp, TransportPhase};
 use crate::error::{Failure, SendError};
 use crate::transport_error::Error;
 
@@ -17,6 +17,11 @@ pub(super) struct Driver<S> {
     /// `None` once there is nothing left to do with it.
     io: Option<Bounded<S>>,
     origin: Instant,
+    /// The deadline of the open connection that the transport's timeouts were set for; the origin when they are for
+    /// something else.
+    watched: Option<Timestamp>,
+    /// How many reads have not had to wait since the clock was looked at.
+    busy_reads: u8,
     /// Something was written since the last flush.
     unflushed: bool,
     /// Reading came to its end, by the end of the stream or by an error.
@@ -51,6 +56,8 @@ impl<S> Driver<S> {
         Self {
             io: Some(io),
             origin: Instant::now(),
+            watched: None,
+            busy_reads: 0,
             unflushed: false,
             read_ended: false,
             write_failed: false,
@@ -161,18 +168,25 @@ impl<S: Transport> Driver<S> {
                 self.unflushed = true;
                 write_some(io, connection)
             } else if self.unflushed && phase != TransportPhase::Drop {
-                io.flush().map(|()| self.unflushed = false)
+                let flushed = io.flush().map(|()| self.unflushed = false);
+                connection.outbox.closing.flush_waits = self.unflushed;
+                flushed
             } else {
                 return Ok(());
             };
             match step {
                 Ok(()) => {}
                 Err(Stop::Again) => {
+                    self.watched = Some(Timestamp::ORIGIN);
+                    self.tell_time(connection, Reading::LeftAlone);
                     if phase == TransportPhase::Flush {
                         self.make_way(connection, input);
                     }
                 }
-                Err(Stop::WouldBlock(_)) => return Err(WriteBlocked),
+                Err(Stop::WouldBlock(_)) => {
+                    self.tell_time(connection, Reading::LeftAlone);
+                    return Err(WriteBlocked);
+                }
                 Err(Stop::Failed(error)) => {
                     self.write_failed = true;
                     self.error.get_or_insert_with(|| Arc::new(error));
@@ -196,6 +210,7 @@ impl<S: Transport> Driver<S> {
         if self.write_failed || blocked {
             // With output that cannot leave, only what is there already is read.
             let glancing = io.wait_at_most(GLANCE);
+            self.watched = Some(Timestamp::ORIGIN);
             if self.write_failed && glancing.is_err() {
                 connection.transport_failed();
                 return Ok(Progress::Again);
@@ -209,7 +224,14 @@ impl<S: Transport> Driver<S> {
             _ => io.read(input.room()).inspect(|&len| input.filled(len)),
         };
         match read {
-            Ok(1..) => {}
+            Ok(1..) => {
+                self.busy_reads += 1;
+                // A peer that always has something to read, or always just before a wait would end, must not keep this end
+                // from the time.
+                if self.busy_reads >= BUSY_READS || connection.outbox.times_messages() {
+                    self.tell_time(connection, Reading::Busy);
+                }
+            }
             Ok(0) => {
                 self.read_ended = true;
                 // Whoever cannot be written to and then ends is gone, not done.
@@ -218,8 +240,16 @@ impl<S: Transport> Driver<S> {
             Err(Stop::Failed(error)) => self.read_failed(error, connection),
             // What could be read has been received: now the failure to write is the end.
             Err(_) if self.write_failed => connection.transport_failed(),
-            Err(Stop::Again) if !blocked => {}
-            Err(Stop::Again | Stop::WouldBlock(_)) => return Err(Error::WouldBlock),
+            Err(stop) => {
+                let waits_again = matches!(stop, Stop::Again) && !blocked;
+                if waits_again {
+                    self.watched = Some(Timestamp::ORIGIN);
+                }
+                // Whether nothing has come is known only now.
+                if !self.tell_time(connection, Reading::Dry) && !waits_again {
+                    return Err(Error::WouldBlock);
+                }
+            }
         }
         Ok(Progress::Again)
     }
@@ -284,8 +314,50 @@ impl<S: Transport> Driver<S> {
         Ok(Progress::Again)
     }
 
+    /// Tells an open connection the time, behind a wait that has ended with nothing. Says whether that changed anything.
+    fn tell_time(&mut self, connection: &mut Connection, reading: Reading) -> bool {
+        if !connection.outbox.closing.is_open() {
+            return false;
+        }
+        self.busy_reads = 0;
+        let queued = connection.queued();
+        let now = Timestamp::from_origin(self.origin.elapsed());
+        connection.handle_timeout_after(now, reading);
+        connection.queued() != queued || !connection.outbox.closing.is_open()
+    }
+
+    /// Lets the next wait end at the next deadline.
+    ///
+    /// While the connection is open it is not judged here, before what there is has been read; and as long as the deadline is the
+    /// same, the transport's timeouts stay as they are. So a wait that begins later ends later, by half a ping
+    /// interval at most, and most reads cost nothing for it.
+    fn watch_open(&mut self, connection: &mut Connection) {
+        let Some(io) = &mut self.io else { return };
+        let mut deadline = connection.next_deadline();
+        let mut now = None;
+        if deadline == Some(Timestamp::ORIGIN) {
+            // Something is to be armed, and nothing is judged.
+            connection.handle_timeout(Timestamp::from_origin(*now.insert(self.origin.elapsed())));
+            deadline = connection.next_deadline();
+        }
+        if deadline == self.watched {
+            return;
+        }
+        let now = now.unwrap_or_else(|| self.origin.elapsed());
+        match deadline {
+            None => io.wait_as_before(),
+            // A transport that cannot be bounded waits as long as it will, and is looked at in between.
+            Some(deadline) => _ = io.wait_at_most(deadline.since_origin().saturating_sub(now).max(GLANCE)),
+        }
+        self.watched = deadline;
+    }
+
     /// Does what is due, and lets the next wait end at the next deadline.
     fn watch(&mut self, connection: &mut Connection) {
+        if connection.outbox.closing.is_open() {
+            return self.watch_open(connection);
+        }
+        self.watched = Some(Timestamp::ORIGIN);
         let Some(io) = &mut self.io else { return };
         while let Some(deadline) = connection.next_deadline() {
             let now = self.origin.elapsed();
@@ -336,6 +408,9 @@ const MAX_SLICES: usize = 64;
 
 /// While the last output does not leave, writing and making way take turns of this length.
 const TURN: Duration = Duration::from_millis(50);
+
+/// After so many reads that found something the clock is looked at.
+const BUSY_READS: u8 = 100;
 
 /// How long a read waits that only is to see whether there is something.
 const GLANCE: Duration = Duration::from_millis(1);

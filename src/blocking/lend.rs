@@ -25,7 +25,7 @@ pub(super) fn lend<'a>(
     connection: &'a mut Connection,
     input: &'a Input,
 ) -> (MessageRef<'a>, Outgoing<'a>) {
-    let Connection { receive, encoder, outbox } = connection;
+    let Connection { receive, encoder, outbox, .. } = connection;
     (MessageRef { kind, located, path: receive, input: input.lent() }, Outgoing { encoder, outbox })
 }
 
@@ -35,7 +35,7 @@ pub(super) fn lend_event<'a>(
     connection: &'a mut Connection,
     input: &'a Input,
 ) -> (Event<'a>, Outgoing<'a>) {
-    let Connection { receive, encoder, outbox } = connection;
+    let Connection { receive, encoder, outbox, .. } = connection;
     (connection::event(receive, located, input.lent()), Outgoing { encoder, outbox })
 }
 

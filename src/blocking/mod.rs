@@ -5,10 +5,14 @@
 //!
 //! # Deadlines
 //!
-//! The closing handshake has deadlines. Before a read or a write they are set as the transport's own timeouts, and a
-//! wait that ends by one is a look at the clock and not an error. Timeouts that the caller has set on the transport
-//! before are kept: when they are shorter, or the transport does not block at all, a wait that ends is
-//! [`Error::WouldBlock`].
+//! Keepalive ([`Config::ping_interval`]), writing and the closing handshake have deadlines. Before a read or a write they are set
+//! as the transport's own timeouts, and a wait that ends by one is a look at the clock and not an error. While the
+//! connection is open they are only set when the deadline is another, so that a read mostly costs nothing for them, and a
+//! deadline is looked at up to half a [`Config::ping_interval`] late. They advance while a call reads or writes; a connection that
+//! nobody calls sends no Ping.
+//!
+//! Timeouts that the caller has set on the transport are kept, also those set later: a wait that is as long as they say, or
+//! a transport that does not block at all, is [`Error::WouldBlock`].
 //!
 //! # Would block
 //!
@@ -284,6 +288,9 @@ impl<S: Transport> WebSocket<S> {
     /// [`Error::WouldBlock`]: what was not written yet stays queued. Else the connection has failed.
     pub fn flush(&mut self) -> Result<(), Error> {
         self.driver.write(&mut self.connection, &mut self.input)?;
+        if self.connection.phase() == TransportPhase::Drop {
+            self.driver.let_go();
+        }
         self.driver.send_error(&self.connection).map_or(Ok(()), Err)
     }
 

@@ -4,9 +4,9 @@ use alloc::boxed::Box;
 use core::time::Duration;
 
 use super::event::{CloseReport, ClosedBy, CutOff, ReceivedClose};
-use super::timers::{Timer, Timestamp};
+use super::timers::{Span, Timer, Timestamp};
 use crate::close_code::CloseCode;
-use crate::config::{DRAIN_LEN, DRAIN_TIMEOUT};
+use crate::config::{DRAIN_LEN, DRAIN_TIMEOUT, LAST_WORD_TIMEOUT};
 use crate::error::{Failure, SendError};
 use crate::frame::CloseFrame;
 use crate::role::Role;
@@ -74,7 +74,11 @@ pub(crate) struct Closing {
     state: State,
     /// Nothing can be written any more.
     write_failed: bool,
-    close_timeout: CloseTimeout,
+    /// Octets were written since the timers looked. Here for the room there is.
+    pub(super) progress: bool,
+    /// The transport has taken everything and does not pass it on.
+    pub(crate) flush_waits: bool,
+    close_timeout: Span,
     /// Boxed: a connection that is open has none.
     begun: Option<Box<Begun>>,
 }
@@ -96,27 +100,15 @@ struct Begun {
     cut_off: Option<CutOff>,
 }
 
-/// A `Duration` in half the space: in nanoseconds, up to 584 years.
-#[derive(Debug, Clone, Copy)]
-struct CloseTimeout(u64);
-
-impl CloseTimeout {
-    fn new(timeout: Duration) -> Self {
-        Self(timeout.as_nanos().try_into().unwrap_or(u64::MAX))
-    }
-
-    fn timer(self) -> Timer {
-        Timer::Requested(Duration::from_nanos(self.0))
-    }
-}
-
 impl Closing {
     pub(crate) fn new(role: Role, close_timeout: Duration) -> Self {
         Self {
             role,
             state: State::Open,
             write_failed: false,
-            close_timeout: CloseTimeout::new(close_timeout),
+            progress: false,
+            flush_waits: false,
+            close_timeout: Span::new(close_timeout),
             begun: None,
         }
     }
@@ -143,6 +135,11 @@ impl Closing {
     #[inline]
     pub(crate) fn parses_input(&self) -> bool {
         matches!(self.state, State::Open | State::CloseSent)
+    }
+
+    #[inline]
+    pub(crate) fn is_open(&self) -> bool {
+        self.state == State::Open
     }
 
     /// RFC 6455 §5.5.2: a Ping is answered unless a Close was received; having sent one is no excuse.
@@ -192,7 +189,7 @@ impl Closing {
     pub(crate) fn close_queued(&mut self, code: Option<CloseCode>) {
         debug_assert_eq!(self.state, State::Open);
         self.state = State::CloseSent;
-        let timer = self.close_timeout.timer();
+        let timer = self.close_timer();
         let begun = self.begin(ClosedBy::Local);
         begun.sent = Some(code);
         begun.timer = timer;
@@ -203,7 +200,7 @@ impl Closing {
     pub(crate) fn close_received(&mut self, close: &CloseFrame<'_>) -> bool {
         debug_assert!(self.parses_input());
         let answer = self.state == State::Open;
-        let timer = self.close_timeout.timer();
+        let timer = self.close_timer();
         let begun = self.begin(ClosedBy::Remote);
         begun.received = close.code().map_or(ReceivedClose::NoStatus, ReceivedClose::Code);
         begun.received_reason = close.reason().into();
@@ -243,11 +240,19 @@ impl Closing {
             // RFC 6455 §7.1.1: the client waits for the server to close the transport.
             State::CloseReceived => {
                 self.state = State::AwaitingEnd;
-                self.restart(self.close_timeout.timer());
+                self.restart(self.close_timer());
             }
+            // Nobody is there to see the end of the stream.
+            State::Failing(Failure::DeadPeer) => self.close(Err(Failure::DeadPeer)),
             State::Failing(failure) => self.shut_down(Err(failure)),
             _ => {}
         }
+    }
+
+    /// The peer has not taken what is queued in time.
+    pub(super) fn write_timed_out(&mut self) {
+        self.begin(ClosedBy::Local);
+        self.close(Err(Failure::WriteTimeout));
     }
 
     /// The peer has ended the stream.
@@ -391,13 +396,20 @@ impl Closing {
 
     fn enter_failing(&mut self, failure: Failure, closed_by: ClosedBy) {
         self.state = State::Failing(failure);
-        let timer = self.close_timeout.timer();
+        let timer = match failure {
+            Failure::DeadPeer => Timer::Requested(LAST_WORD_TIMEOUT),
+            _ => self.close_timer(),
+        };
         self.begin(closed_by).timer = timer;
     }
 
     fn shut_down(&mut self, outcome: Outcome) {
         self.state = State::ShuttingDown(outcome);
         self.restart(Timer::Requested(DRAIN_TIMEOUT));
+    }
+
+    fn close_timer(&self) -> Timer {
+        Timer::Requested(self.close_timeout.duration())
     }
 
     /// What comes from here on counts anew.

@@ -24,6 +24,8 @@ pub(super) struct Assembly {
     payload: Vec<u8>,
     /// How much of `payload` has been unmasked and validated: what is behind was read straight into it.
     judged: usize,
+    /// Some of it was, since the timers looked.
+    pub(super) read_apart: bool,
     empty_fragments: u32,
     /// The payload has been delivered: it stays until the next call of `receive`.
     delivered: bool,
@@ -36,6 +38,7 @@ impl Default for Assembly {
             text: Utf8Validator::new(),
             payload: Vec::new(),
             judged: 0,
+            read_apart: false,
             empty_fragments: 0,
             delivered: false,
         }

@@ -36,6 +36,7 @@
 //! ```
 
 mod closing;
+mod deadlines;
 mod destination;
 mod event;
 mod keys;
@@ -57,6 +58,8 @@ use crate::role::Role;
 use crate::utf8;
 
 pub use closing::TransportPhase;
+#[cfg(feature = "tokio")]
+pub(crate) use deadlines::{handle_timeout, next_deadline};
 pub use destination::Destination;
 pub(crate) use event::EventKind;
 #[cfg(feature = "tokio")]
@@ -70,16 +73,18 @@ pub(crate) use receive::ReceivePath;
 #[cfg(feature = "tokio")]
 pub(crate) use receive::owned;
 pub(crate) use send::{Encoder, Outbox};
-pub use send::{Fin, Fragment};
+pub use send::{Fin, Fragment, KEEPALIVE_PAYLOAD};
 #[cfg(feature = "std")]
 pub(crate) use spare::free_all as free_spare;
 pub use timers::Timestamp;
+pub(crate) use timers::{Arrivals, Reading};
 
 /// One connection, from the end of the opening handshake to the end of the transport.
 ///
 /// It does no I/O. A driver reads into a buffer of its own and calls [`receive`](Self::receive) for one event after
 /// the other, writes what [`slices`](Self::slices) gives, does what [`phase`](Self::phase) says with the transport,
-/// and calls [`handle_timeout`](Self::handle_timeout) when [`next_deadline`](Self::next_deadline) has come.
+/// and calls [`handle_timeout`](Self::handle_timeout) when [`next_deadline`](Self::next_deadline) has come and there is
+/// nothing to read.
 ///
 /// An idle connection holds no buffer, once [`release_buffers`](Self::release_buffers) has been called.
 #[derive(Debug)]
@@ -87,6 +92,7 @@ pub struct Connection {
     pub(crate) receive: ReceivePath,
     pub(crate) encoder: Encoder,
     pub(crate) outbox: Outbox,
+    pub(crate) arrivals: Arrivals,
 }
 
 impl Connection {
@@ -118,6 +124,7 @@ impl Connection {
             receive: ReceivePath::new(role, &config.limits),
             encoder: Encoder::new(config),
             outbox: Outbox::new(role, config, keys),
+            arrivals: Arrivals::default(),
         }
     }
 
@@ -138,7 +145,30 @@ impl Connection {
     /// [`phase`](Self::phase).
     #[inline]
     pub fn receive(&mut self, input: &mut [u8]) -> Result<Received, Failure> {
-        receive(&mut self.receive, &mut self.outbox, input)
+        let Self { receive, outbox, arrivals, .. } = self;
+        if !outbox.closing.parses_input() {
+            receive.abandon();
+            return match outbox.closing.failure() {
+                Some(failure) => Err(failure),
+                None => Ok(Received { consumed: input.len(), event: None }),
+            };
+        }
+        let received = receive.receive(input).map_err(|error| {
+            outbox.fail(error);
+            Failure::Protocol(error)
+        })?;
+        match received.event {
+            Some(located) => {
+                arrivals.octets = true;
+                arrivals.message |= located.message_kind().is_some();
+                react(receive, outbox, located, input);
+            }
+            None => {
+                arrivals.octets |= receive.take_read_apart();
+                arrivals.note_rest(input.len(), received.consumed);
+            }
+        }
+        Ok(received)
     }
 
     /// The event at a location: `input` is what was given to the call of [`receive`](Self::receive) that returned it.
@@ -317,13 +347,37 @@ impl Connection {
     #[must_use]
     #[inline]
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        self.outbox.closing.next_deadline()
+        deadlines::next_deadline(&self.receive, &self.outbox)
     }
 
     /// Does what is due at `now`. Calling it early or often does no harm.
+    ///
+    /// Call it when nothing is left to be done but to wait: behind a write that took everything or would block, and behind a
+    /// read that would block, with what was read before received. It judges the peer by what has come, and what nobody has read has
+    /// not come. Input that is left alone since [`is_full`](Self::is_full) is no obstacle: then only the [write
+    /// timeout](Config::write_timeout) is judged, and what was told by the clock before begins anew. A deadline that is
+    /// [`Timestamp::ORIGIN`] is armed by the next call, which judges nothing.
+    ///
+    /// Afterwards look at [`slices`](Self::slices), since a Ping or a Close may have been queued, and at
+    /// [`phase`](Self::phase).
     pub fn handle_timeout(&mut self, now: Timestamp) {
-        self.outbox.handle_timeout(now);
-        report_cut_off(&self.receive, &mut self.outbox);
+        self.handle_timeout_after(now, Reading::Dry);
+    }
+
+    /// Does what is due at `now`, for a driver that has not come to wait: there may be more to read.
+    ///
+    /// Call it now and then while reads never would block, so that a peer that sends without end does not keep this end
+    /// from the time. Nobody is called dead by it, and a peer has twice the time for what else is expected of it. All
+    /// that does not depend on what was read is done as by [`handle_timeout`](Self::handle_timeout): writing, closing.
+    pub fn handle_timeout_while_busy(&mut self, now: Timestamp) {
+        self.handle_timeout_after(now, Reading::Busy);
+    }
+
+    /// [`handle_timeout`](Self::handle_timeout), for a driver that has not read everything.
+    pub(crate) fn handle_timeout_after(&mut self, now: Timestamp, reading: Reading) {
+        let Self { receive, outbox, arrivals, .. } = self;
+        deadlines::handle_timeout(receive, outbox, arrivals, now, reading);
+        report_cut_off(receive, outbox);
     }
 
     /// Why the connection failed, if it did.
@@ -375,26 +429,6 @@ impl Connection {
             assert!(utf8::check_whole(text).is_ok(), "the text is not what `receive` located");
         }
     }
-}
-
-/// [`Connection::receive`], for when the two paths stand apart.
-#[inline]
-fn receive(receive: &mut ReceivePath, outbox: &mut Outbox, input: &mut [u8]) -> Result<Received, Failure> {
-    if !outbox.closing.parses_input() {
-        receive.abandon();
-        return match outbox.closing.failure() {
-            Some(failure) => Err(failure),
-            None => Ok(Received { consumed: input.len(), event: None }),
-        };
-    }
-    let received = receive.receive(input).map_err(|error| {
-        outbox.fail(error);
-        Failure::Protocol(error)
-    })?;
-    if let Some(located) = received.event {
-        react(receive, outbox, located, input);
-    }
-    Ok(received)
 }
 
 /// Takes down what has come of a message that will never be whole, if the connection has ended.

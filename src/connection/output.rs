@@ -79,13 +79,12 @@ impl Output {
 
     /// Octets written and queued since the beginning, without the Pongs that went ahead: once [`written`](Self::written)
     /// is as much, what was appended last is out.
-    #[cfg(any(feature = "tokio", test))]
     pub(crate) fn appended(&self) -> u64 {
         let ahead = self.apart.as_ref().map_or(0, |apart| apart.ahead_len);
         self.written + (self.len() - ahead) as u64
     }
 
-    #[cfg(any(feature = "tokio", test))]
+    #[inline]
     pub(crate) fn written(&self) -> u64 {
         self.written
     }

@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::mem;
 
 use bytes::Bytes;
 
@@ -34,7 +35,7 @@ pub(crate) struct ReceivePath {
     frame: Frame,
     masked: bool,
     rsv: Rsv,
-    message_open: bool,
+    message: MessageState,
     /// What the last call of `receive` located may still be looked at, and does not lie in the input.
     located: bool,
     ended: Option<Result<(), ProtocolError>>,
@@ -51,6 +52,16 @@ pub(super) struct Unusual {
     /// The payload of a control frame that comes in pieces.
     control: Vec<u8>,
     ahead: Ahead,
+}
+
+/// The message that does not lie whole in the input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum MessageState {
+    None,
+    /// It is open, and the timers have not seen it.
+    Begun,
+    /// It is open, and its time runs.
+    Timed,
 }
 
 /// How far the scan for Pings has come that looks past messages nobody has received yet.
@@ -90,7 +101,7 @@ impl ReceivePath {
             frame: Frame::Between,
             masked: role.expects_masked(),
             rsv: Rsv::NONE,
-            message_open: false,
+            message: MessageState::None,
             located: false,
             ended: None,
             unusual: None,
@@ -111,7 +122,7 @@ impl ReceivePath {
         Expect {
             masked: self.masked,
             rsv: self.rsv,
-            message_open: self.message_open,
+            message_open: self.is_message_open(),
             max_frame_len: self.limits.frame_len(),
             max_message_len: self.max_message_len,
             #[cfg(feature = "deflate")]
@@ -161,7 +172,7 @@ impl ReceivePath {
                     unusual.ahead.consumed(received.consumed);
                     unusual.ahead.offset > 0
                 });
-                let begins = matches!(self.frame, Frame::Header) && !self.message_open;
+                let begins = matches!(self.frame, Frame::Header) && !self.is_message_open();
                 if begins && !self.located && self.ended.is_none() && !is_ahead {
                     self.frame = Frame::Between;
                 }
@@ -222,7 +233,7 @@ impl ReceivePath {
                         }
                         Frame::Data { fin: true, .. } => {
                             self.frame = Frame::Header;
-                            self.message_open = false;
+                            self.message = MessageState::None;
                             self.max_message_len = self.limits.message_len();
                             let kind = self.unusual().message.finish()?.into();
                             let event = Some(Located::apart(kind, self.finished_place()));
@@ -279,7 +290,9 @@ impl ReceivePath {
         }
         // The limit is on the whole message: what this frame claims is no longer there for the next.
         self.max_message_len -= payload_len;
-        self.message_open = true;
+        if opcode != DataOpcode::Continuation {
+            self.message = MessageState::Begun;
+        }
         self.frame = Frame::Data { fin: header.fin(), missing: payload_len, key: header.masking_key() };
         Ok(())
     }
@@ -308,6 +321,7 @@ impl ReceivePath {
         let (taken, consumed) = if read > 0 {
             message.judge(key)?;
             ahead.consumed(read);
+            message.read_apart = true;
             (read, 0)
         } else {
             let len = missing.min(input.len());
@@ -365,6 +379,29 @@ impl ReceivePath {
             }
             _ => None,
         }
+    }
+
+    /// Whether a message that does not lie whole in the input has begun and not ended.
+    #[inline]
+    pub(crate) fn is_message_open(&self) -> bool {
+        self.message != MessageState::None
+    }
+
+    /// Whether there is one, and it is another than when this was [noted](Self::note_message) last.
+    #[inline]
+    pub(super) fn has_new_message(&self) -> bool {
+        self.message == MessageState::Begun
+    }
+
+    pub(super) fn note_message(&mut self) {
+        if self.message == MessageState::Begun {
+            self.message = MessageState::Timed;
+        }
+    }
+
+    /// Whether octets were read straight to their destination and received since this was asked last.
+    pub(super) fn take_read_apart(&mut self) -> bool {
+        self.unusual.as_mut().is_some_and(|unusual| mem::take(&mut unusual.message.read_apart))
     }
 
     /// Whether an empty input would change nothing.
@@ -548,7 +585,7 @@ impl ReceivePath {
 
     /// What has come of a message that is not whole.
     pub(crate) fn unfinished(&self) -> Option<CutOff> {
-        let unusual = self.unusual.as_ref().filter(|_| self.message_open && self.ended.is_none())?;
+        let unusual = self.unusual.as_ref().filter(|_| self.is_message_open() && self.ended.is_none())?;
         let allowed = self.limits.message_len();
         #[cfg(feature = "deflate")]
         let allowed = if self.is_compressed() { self.limits.compressed_len() } else { allowed };

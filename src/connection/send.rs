@@ -10,6 +10,7 @@ use super::closing::{Closing, TransportPhase};
 use super::event::{MessageKind, OutgoingMessage, Payload};
 use super::keys::KeySource;
 use super::output::Output;
+use super::timers::OpenTimers;
 use crate::close_code::CloseCode;
 use crate::config::{Config, PONGS_IN_ORDER};
 #[cfg(all(feature = "deflate", feature = "tokio"))]
@@ -88,6 +89,8 @@ pub(crate) struct Outbox {
     high_water_mark: usize,
     pub(crate) output: Output,
     pub(crate) closing: Closing,
+    /// Boxed, and there only while the connection is open: one with all of them off has none.
+    pub(super) timers: Option<Box<OpenTimers>>,
 }
 
 impl Encoder {
@@ -294,6 +297,7 @@ impl Outbox {
             high_water_mark: config.high_water_mark.max(1),
             output: Output::default(),
             closing: Closing::new(role, config.close_timeout),
+            timers: OpenTimers::new(config),
         }
     }
 
@@ -395,12 +399,52 @@ impl Outbox {
 
     pub(crate) fn advance(&mut self, len: usize) {
         self.output.advance(len);
+        self.closing.progress = true;
         self.settle();
     }
 
-    pub(crate) fn handle_timeout(&mut self, now: super::Timestamp) {
+    /// Whether there are octets that the transport has been offered and has not taken.
+    #[inline]
+    pub(super) fn output_waits(&self) -> bool {
+        !self.output.is_empty() || self.closing.flush_waits
+    }
+
+    /// Whether there are deadlines that octets which come do not put off.
+    #[cfg(feature = "std")]
+    pub(crate) fn times_messages(&self) -> bool {
+        self.timers.as_ref().is_some_and(|timers| timers.times_messages())
+    }
+
+    pub(crate) fn handle_closing_timeout(&mut self, now: super::Timestamp) {
         self.closing.handle_timeout(now);
         self.settle();
+    }
+
+    /// Queues a Ping of our own. Returns how many octets will have been written when it is out; `None` if it cannot be queued.
+    pub(super) fn keepalive_ping(&mut self) -> Option<u64> {
+        self.ping(KEEPALIVE_PAYLOAD).ok()?;
+        Some(self.output.appended())
+    }
+
+    /// Nothing came from the peer, our Ping's Pong neither.
+    pub(super) fn give_up_dead_peer(&mut self) {
+        let code = CloseCode::INTERNAL_ERROR;
+        if self.closing.fail(Failure::DeadPeer, code) {
+            self.push_close(&CloseFrame::with_code(code));
+        }
+        self.settle();
+    }
+
+    /// The peer does not take what is queued: it would not take a Close frame either.
+    pub(super) fn give_up_writing(&mut self) {
+        self.closing.write_timed_out();
+        self.settle();
+    }
+
+    /// Begins the closing handshake, since no message has come for too long.
+    pub(super) fn close_idle(&mut self) {
+        // Refused only when nothing can be written any more.
+        let _ = self.close(&CloseFrame::with_code(CloseCode::GOING_AWAY));
     }
 
     /// Lets the closing handshake go on when nothing is queued, and drops what can no longer be written.
@@ -518,6 +562,13 @@ impl Payload<'_> {
         }
     }
 }
+
+/// The payload of the Pings by which a connection is kept alive
+/// ([`Config::ping_interval`](crate::Config::ping_interval)).
+///
+/// The Pongs that answer them are events like any other: by this payload they are told from those that answer the
+/// application's own Pings. The connection itself does not compare: whatever comes from the peer shows that it is there.
+pub const KEEPALIVE_PAYLOAD: &[u8] = b"keepalive";
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,14 @@
 //! Deadlines as data: the core has no clock.
 
+mod open;
+mod silence;
+mod span;
+
 use core::time::Duration;
+
+pub(crate) use open::{Arrivals, OpenTimers, Reading};
+pub(super) use open::{Due, Standing};
+pub(super) use span::Span;
 
 /// A moment, as the time since an origin that the driver chose and keeps for the life of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash)]
@@ -20,6 +28,14 @@ impl Timestamp {
     #[must_use]
     pub const fn since_origin(self) -> Duration {
         self.0
+    }
+
+    fn from_nanoseconds(nanoseconds: u64) -> Self {
+        Self(Duration::from_nanos(nanoseconds))
+    }
+
+    fn nanoseconds(self) -> u64 {
+        span::nanoseconds(self.0)
     }
 
     /// This moment and so much later.

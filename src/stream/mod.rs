@@ -35,7 +35,7 @@ use crate::close_code::CloseCode;
 use crate::config::Config;
 use crate::connection::{
     CloseReport, Connection, Encoder, Event, EventKind, KeySource, Message, MessageKind, Outbox,
-    OutgoingMessage,
+    OutgoingMessage, Reading,
 };
 use crate::error::SendError;
 use crate::frame::CloseFrame;
@@ -92,15 +92,23 @@ use usual::{Feed, Receive, Usual, spend};
 /// [`flush`](Self::flush). So a loop that receives and feeds writes once per burst and leaves nothing behind. A task
 /// that never receives must flush.
 ///
+/// # Keepalive
+///
+/// A silent peer is asked by a Ping whether it is there, and one that does not answer is [dead](crate::Failure::DeadPeer):
+/// [`Config::ping_interval`] says when, and how to switch it off. That, the [write timeout](Config::write_timeout) and the
+/// deadlines that are off by default advance while any method that waits is polled, here or on either half; a connection that
+/// nobody polls sends no Ping. What came meanwhile is read before the peer is judged, so that an application may be away for as
+/// long as it likes.
+///
 /// # Runtime
 ///
-/// The deadlines of the closing handshake need tokio's timer: a runtime that is built by hand needs `enable_time`, or the
-/// first close panics.
+/// Deadlines need tokio's timer: a runtime that is built by hand needs `enable_time`, or the first wait panics. A connection
+/// has one timer, and none while no deadline is on.
 ///
 /// # Memory
 ///
-/// An idle connection owns no buffer: it is the size of this struct, less than half a kibioctet, and what the runtime needs
-/// for a task and a socket. A future has room for it twice if it is an `async fn` with the WebSocket as an argument, and once
+/// An idle connection owns no buffer: it is the size of this struct, less than half a kibioctet, less than 250 octets for its
+/// deadlines, and what the runtime needs for a task and a socket. A future has room for it twice if it is an `async fn` with the WebSocket as an argument, and once
 /// if it is an `async move` block that captures it.
 ///
 /// # Dropping
@@ -158,7 +166,7 @@ impl<S> WebSocket<S> {
     }
 
     fn new(io: S, connection: Connection, unread: Vec<u8>) -> Self {
-        let Connection { receive, encoder, outbox } = connection;
+        let Connection { receive, encoder, outbox, .. } = connection;
         Self {
             receive: ReceiveSide::new(receive, unread),
             encoder,
@@ -429,7 +437,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// whole makes the processor wait, for longer than it takes to parse a frame.
     #[inline(always)]
     fn poll_usual(&mut self, cx: &mut Context<'_>) -> Usual {
-        let Poll::Ready(budget) = coop::poll_proceed(cx) else { return Usual::Pending };
+        let Poll::Ready(budget) = coop::poll_proceed(cx) else {
+            self.tell_time(cx);
+            return Usual::Pending;
+        };
         if self.may_parse()
             && let Some(kind) = self.receive.next_usual()
         {
@@ -459,7 +470,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<EventKind>, Error>> {
         // One unit of the scheduler's budget per event: ten thousand small messages from one read must not starve
         // this thread's other tasks.
-        let budget = ready!(coop::poll_proceed(cx));
+        let Poll::Ready(budget) = coop::poll_proceed(cx) else {
+            self.tell_time(cx);
+            return Poll::Pending;
+        };
         loop {
             if self.may_parse() {
                 match self.receive.next() {
@@ -482,6 +496,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
                 }
             }
         }
+    }
+
+    /// For one whose turn is over, and who has been woken for the next: a peer that always has something to read must not keep
+    /// this end from the time.
+    #[cold]
+    fn tell_time(&mut self, cx: &mut Context<'_>) {
+        // What it changes is found in the next turn.
+        let _ = self.transport.poll_timer(cx, &mut self.receive, &mut self.outbox, Reading::Busy);
     }
 
     /// Waits until less than the high-water mark is queued.

@@ -2,7 +2,8 @@
 
 use super::buffer::{BUFFER_LEN, Input};
 use crate::connection::{
-    self, Event, EventKind, Located, Message, MessageKind, Outbox, OutgoingMessage, Place, ReceivePath,
+    self, Arrivals, Event, EventKind, Located, Message, MessageKind, Outbox, OutgoingMessage, Place,
+    ReceivePath,
 };
 use crate::error::ProtocolError;
 
@@ -13,8 +14,10 @@ pub(super) struct ReceiveSide {
     pub(super) input: Input,
     /// Whether there may be something to parse.
     pub(super) parsed: Parsed,
-    /// The last message was a large one.
-    after_large: bool,
+    /// Octets have come since the timers looked.
+    pub(super) arrived: bool,
+    /// Whether there was a message since the timers looked, and whether the last one was large: [`MESSAGE`], [`LARGE`].
+    last: u8,
     /// What the last event is and where it lies, if in the input then where that says. Kept here, in fields that are read
     /// as they were written: a location that is handed from one function to the next costs more than to parse a frame.
     ///
@@ -39,7 +42,8 @@ impl ReceiveSide {
             path,
             input: Input::with(unread),
             parsed: Parsed::NotYet,
-            after_large: false,
+            arrived: false,
+            last: 0,
             kind: EventKind::Binary,
             place: Place::Input,
         }
@@ -47,7 +51,7 @@ impl ReceiveSide {
 
     /// How much to read at once.
     pub(super) fn read_len(&self) -> usize {
-        if self.after_large { AFTER_LARGE } else { BUFFER_LEN }
+        if self.last & LARGE != 0 { AFTER_LARGE } else { BUFFER_LEN }
     }
 
     /// Goes on to the next event in the input, if there is a whole one.
@@ -68,7 +72,7 @@ impl ReceiveSide {
     pub(super) fn next_usual(&mut self) -> Option<MessageKind> {
         let located = self.path.usual(self.input.unconsumed())?;
         self.input.consume(located.end, located.start);
-        self.after_large = false;
+        self.last = MESSAGE;
         self.kind = located.kind;
         self.place = Place::Input;
         located.message_kind()
@@ -87,9 +91,21 @@ impl ReceiveSide {
         self.kind = located.kind;
         self.place = located.place;
         if located.message_kind().is_some() {
-            self.after_large = located.place == Place::Assembled && self.payload().len() > LARGE;
+            let is_large = located.place == Place::Assembled && self.payload().len() > LARGE_LEN;
+            self.last = if is_large { MESSAGE | LARGE } else { MESSAGE };
         }
         Ok(Some(located.kind))
+    }
+
+    /// What has come since the timers looked.
+    pub(super) fn arrivals(&self) -> Arrivals {
+        Arrivals::new(self.arrived, self.last & MESSAGE != 0)
+    }
+
+    /// What of it they still have to see.
+    pub(super) fn set_arrivals(&mut self, arrivals: &Arrivals) {
+        self.arrived = arrivals.octets;
+        self.last = self.last & LARGE | if arrivals.message { MESSAGE } else { 0 };
     }
 
     /// Hands over what the last event asks for, if it is a control frame.
@@ -138,7 +154,11 @@ fn located(kind: EventKind, place: Place, input: &Input) -> Located {
     Located { kind, place, start: 0, end: input.lent().len() }
 }
 
+/// In [`ReceiveSide::last`]: set with one store for each message, which another would cost as much again.
+const MESSAGE: u8 = 0b01;
+const LARGE: u8 = 0b10;
+
 /// After a message above this length the next one is probably large too …
-const LARGE: usize = 48 << 10;
+const LARGE_LEN: usize = 48 << 10;
 /// … and only its beginning is read into the shared buffer: the rest is read to where it belongs.
 const AFTER_LARGE: usize = 16 << 10;

@@ -14,7 +14,7 @@ use super::transport::{self, Progress, ReadAhead};
 use super::waiters::{Party, SenderPlace, Wakeups};
 use super::{Error, start_close};
 use crate::close_code::CloseCode;
-use crate::connection::{CloseReport, OutgoingMessage};
+use crate::connection::{CloseReport, OutgoingMessage, Reading};
 use crate::error::SendError;
 
 type Guard<'a, S> = AppendGuard<'a, OutputSide<S>>;
@@ -261,7 +261,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
                 // What still arrives is the receiver's: only write, and keep the time.
                 ready!(self.poll_pass(&mut receive, &mut output, &wakeups))?;
                 let OutputSide { outbox, transport, .. } = &mut *output;
-                ready!(transport.poll_timer(&mut Context::from_waker(self.state.waker()), outbox));
+                let cx = &mut Context::from_waker(self.state.waker());
+                ready!(transport.poll_timer(cx, &mut receive, outbox, Reading::LeftAlone));
                 continue;
             }
             if let Progress::Ended = ready!(output.poll(self.state.waker(), &mut receive)) {

@@ -20,7 +20,7 @@ use super::usual::spend;
 use super::waiters::{Party, Wakeups};
 use super::{WebSocket, start_close};
 use crate::close_code::CloseCode;
-use crate::connection::{CloseReport, Encoder, Message, Outbox};
+use crate::connection::{CloseReport, Encoder, Message, Outbox, Reading};
 use crate::handshake::Negotiated;
 use crate::role::Role;
 
@@ -75,7 +75,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// Pings are answered, and the closing handshake goes on, whichever half is polled. The unsplit socket is faster:
     /// split only when messages are sent that do not answer one just received.
     pub fn split(self) -> (Receiver<S>, Sender<S>) {
-        let Self { receive, encoder, outbox, transport, negotiated } = self;
+        let Self { receive, encoder, outbox, mut transport, negotiated } = self;
+        // It would be told of the shared waker under a lock, under which it must not drop the waker of a task.
+        transport.stop_timer();
         let failure_yielded = transport.failure_yielded;
         let output = OutputSide { encoder: Some(encoder), outbox: *outbox, transport };
         let state = Arc::new(Shared::new(receive, output));
@@ -107,7 +109,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Receiver<S> {
     /// As [`receive`](Self::receive).
     #[inline(always)]
     pub fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
-        let budget = ready!(coop::poll_proceed(cx));
+        let Poll::Ready(budget) = coop::poll_proceed(cx) else {
+            self.tell_time();
+            return Poll::Pending;
+        };
         if let Some(message) = self.take_usual() {
             spend(budget);
             return Poll::Ready(Ok(Some(message)));
@@ -130,7 +135,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Receiver<S> {
 
     #[inline(never)]
     fn poll_receive_any(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
-        let mut budget = ready!(coop::poll_proceed(cx));
+        let Poll::Ready(mut budget) = coop::poll_proceed(cx) else {
+            self.tell_time();
+            return Poll::Pending;
+        };
         let waiters = self.state.waiters();
         let still_parked = waiters.unpark_receiver();
         // Woken, it most likely finds input: then it need not have been parked. If not, it looks again when it is.
@@ -152,7 +160,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Receiver<S> {
                             receive.react(&mut output.outbox);
                             drop(output);
                             budget.made_progress();
-                            budget = ready!(coop::poll_proceed(cx));
+                            let Poll::Ready(next) = coop::poll_proceed(cx) else {
+                                drop(receive);
+                                self.tell_time();
+                                return Poll::Pending;
+                            };
+                            budget = next;
                             continue;
                         }
                     },
@@ -180,6 +193,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Receiver<S> {
                 }
             }
         }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Receiver<S> {
+    /// For one whose turn is over, and who has been woken for the next: a peer that always has something to read must not keep
+    /// this end from the time.
+    #[cold]
+    fn tell_time(&self) {
+        let wakeups = Wakeups::default();
+        let mut receive = self.state.lock_receive();
+        let mut output = self.state.lock_output_by(Party::Receiver, &wakeups);
+        let OutputSide { outbox, transport, .. } = &mut *output;
+        let cx = &mut Context::from_waker(self.state.waker());
+        // What it changes is found in the next turn.
+        let _ = transport.poll_timer(cx, &mut receive, outbox, Reading::Busy);
     }
 }
 

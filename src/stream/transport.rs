@@ -1,6 +1,7 @@
 //! One pass over the transport: offer what is queued, read what there is, end as the closing handshake says.
 
 mod end;
+mod timer;
 mod write;
 
 use std::future::Future;
@@ -12,14 +13,15 @@ use std::task::{Context, Poll, ready};
 use bytes::BufMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::task::coop;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
 use super::Error;
 use super::buffer::{self, Input};
 use super::receive_side::{Parsed, ReceiveSide};
-use crate::connection::{Outbox, TransportPhase};
+use crate::connection::{Outbox, Reading, TransportPhase};
 use crate::error::{Failure, SendError};
 
+use timer::Timer;
 pub(super) use write::prepare_output;
 
 /// The transport and what is known about it. Decides nothing: the phases and deadlines are the connection's.
@@ -33,18 +35,18 @@ pub(super) struct Transport<S> {
     read_ended: bool,
     /// The `Stream` has yielded the failure.
     pub(super) failure_yielded: bool,
-    /// Boxed: no connection has it before its end begins.
-    ending: Option<Box<Ending>>,
+    /// Boxed: a connection without deadlines has none before its end.
+    waiting: Option<Box<Waiting>>,
 }
 
-/// What is needed once a connection ends: until then there is no error and no deadline.
+/// What is needed by who waits for a deadline, or has met an error.
 #[derive(Debug)]
-struct Ending {
+struct Waiting {
     /// The first error of reading or writing.
     error: Option<Arc<io::Error>>,
     /// What deadlines are counted from.
     origin: Instant,
-    timer: Option<Pin<Box<Sleep>>>,
+    timer: Option<Timer>,
 }
 
 /// What a pass over the transport came to.
@@ -67,21 +69,21 @@ pub(super) enum ReadAhead {
 
 impl<S> Transport<S> {
     pub(super) fn new(io: S) -> Self {
-        Self { io: Some(io), unflushed: false, read_ended: false, failure_yielded: false, ending: None }
+        Self { io: Some(io), unflushed: false, read_ended: false, failure_yielded: false, waiting: None }
     }
 
-    fn ending(&mut self) -> &mut Ending {
-        self.ending
-            .get_or_insert_with(|| Box::new(Ending { error: None, origin: Instant::now(), timer: None }))
+    fn waiting(&mut self) -> &mut Waiting {
+        self.waiting
+            .get_or_insert_with(|| Box::new(Waiting { error: None, origin: Instant::now(), timer: None }))
     }
 
     /// Keeps the first error of reading or writing.
     fn keep_error(&mut self, error: io::Error) {
-        self.ending().error.get_or_insert_with(|| Arc::new(error));
+        self.waiting().error.get_or_insert_with(|| Arc::new(error));
     }
 
     fn kept_error(&self) -> Option<&Arc<io::Error>> {
-        self.ending.as_ref()?.error.as_ref()
+        self.waiting.as_ref()?.error.as_ref()
     }
 
     pub(super) fn get_ref(&self) -> Option<&S> {
@@ -105,9 +107,10 @@ impl<S> Transport<S> {
         self.unflushed = false;
     }
 
-    fn stop_timer(&mut self) {
-        if let Some(ending) = &mut self.ending {
-            ending.timer = None;
+    /// Forgets whom the timer wakes, too.
+    pub(super) fn stop_timer(&mut self) {
+        if let Some(waiting) = &mut self.waiting {
+            waiting.timer = None;
         }
     }
 
@@ -158,7 +161,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
                         return Poll::Ready(Progress::Again);
                     }
                     receive.input.park();
-                    return self.poll_timer(cx, outbox);
+                    return self.poll_timer(cx, receive, outbox, Reading::LeftAlone);
                 }
                 match receive.parsed {
                     // It was left alone until now.
@@ -170,7 +173,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
                 receive.input.clear();
                 crate::connection::report_cut_off(&receive.path, outbox);
                 receive.path.abandon();
-                self.poll_end(cx, phase, outbox)
+                self.poll_end(cx, phase, receive, outbox)
             }
         }
     }
@@ -202,6 +205,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
             }
             Poll::Ready(Ok(_)) => {
                 receive.parsed = Parsed::NotYet;
+                receive.arrived = true;
                 Poll::Ready(Progress::Again)
             }
             Poll::Ready(Err(error)) => {
@@ -215,11 +219,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
             }
             Poll::Pending => {
                 // When only the scheduler wants its turn, the next read is near.
-                if coop::has_budget_remaining() {
-                    receive.input.park();
-                    receive.path.release_buffers();
+                if !coop::has_budget_remaining() {
+                    return self.poll_timer(cx, receive, outbox, Reading::Busy);
                 }
-                self.poll_timer(cx, outbox)
+                receive.input.park();
+                receive.path.release_buffers();
+                self.poll_timer(cx, receive, outbox, Reading::Dry)
             }
         }
     }
@@ -249,7 +254,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
             if written.is_ready() {
                 return Poll::Ready(Ok(()));
             }
-            ready!(self.poll_timer(cx, outbox));
+            let reading = self.reading_ahead(receive);
+            ready!(self.poll_timer(cx, receive, outbox, reading));
         }
     }
 
@@ -270,11 +276,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
         let read = self.poll_append(cx, &mut receive.input);
         if read.is_ready() {
             receive.parsed = Parsed::NotYet;
+            receive.arrived = true;
         }
         if read.is_ready() || written.is_pending() {
             crate::connection::answer_pings_ahead(&mut receive.path, outbox, receive.input.unconsumed());
         }
         read
+    }
+
+    /// How far reading ahead came that found nothing.
+    fn reading_ahead(&self, receive: &ReceiveSide) -> Reading {
+        if self.read_ended || receive.input.vacancy() == 0 {
+            return Reading::LeftAlone;
+        }
+        match receive.parsed {
+            _ if !coop::has_budget_remaining() => Reading::Busy,
+            Parsed::Dry => Reading::Dry,
+            Parsed::NotYet => Reading::Unreceived,
+        }
     }
 
     /// Reads once, behind what has not been parsed. Ready when something came in.

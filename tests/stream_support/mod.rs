@@ -14,9 +14,14 @@ use sansocket::{Config, Role};
 
 pub(crate) const ROLES: [Role; 2] = [Role::Client, Role::Server];
 
+/// No deadline as long as the connection is open: for futures that are polled by hand, without a runtime's timer.
+pub(crate) fn quiet() -> Config {
+    Config::default().ping_interval(None).write_timeout(None)
+}
+
 /// One end over a scripted transport, whose other end is the test.
 pub(crate) fn connect(role: Role) -> (WebSocket<Mock>, Script) {
-    connect_with(role, &Config::default())
+    connect_with(role, &quiet())
 }
 
 pub(crate) fn connect_with(role: Role, config: &Config) -> (WebSocket<Mock>, Script) {
@@ -36,6 +41,6 @@ pub(crate) fn pair(
     octets: usize,
 ) -> (WebSocket<tokio::io::DuplexStream>, WebSocket<tokio::io::DuplexStream>) {
     let (near, far) = tokio::io::duplex(octets);
-    let config = Config::default();
+    let config = quiet();
     (WebSocket::client(near, &config, Vec::new()), WebSocket::server(far, &config, Vec::new()))
 }

@@ -237,6 +237,8 @@ pub(crate) fn name(error: &Error) -> &'static str {
         Error::Protocol(_) => "protocol",
         Error::EndOfStream => "end of stream",
         Error::CloseTimeout => "close timeout",
+        Error::DeadPeer => "dead peer",
+        Error::WriteTimeout => "write timeout",
         Error::Io(_) => "io",
         Error::Send(_) => "send",
         Error::WouldBlock => "would block",

@@ -6,6 +6,7 @@
 use std::process::ExitCode;
 
 use lexopt::prelude::*;
+use sansocket::Config;
 use sansocket::deflate::DeflateConfig;
 use sansocket::handshake::ServerOptions;
 use sansocket::stream::{AcceptError, Acceptor, Error};
@@ -65,7 +66,8 @@ enum Failure {
 async fn echo(tcp: TcpStream) -> Result<(), Failure> {
     tcp.set_nodelay(true).map_err(|error| Failure::Accept(error.into()))?;
     let options = ServerOptions::new().deflate(DeflateConfig::default());
-    let acceptor = Acceptor::default().options(options);
+    // The suite takes note of Pings that nobody asked for.
+    let acceptor = Acceptor::default().options(options).config(Config::default().ping_interval(None));
     let mut socket = acceptor.accept(tcp).await.map_err(Failure::Accept)?;
     while let Some((message, mut outgoing)) = socket.receive_ref().await.map_err(Failure::Connection)? {
         outgoing.feed(message).map_err(|error| Failure::Connection(error.into()))?;

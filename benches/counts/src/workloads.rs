@@ -10,6 +10,7 @@ use futures_util::{SinkExt, StreamExt};
 use sansocket::Config;
 use sansocket::connection::{Connection, Event, KeySource};
 use sansocket::stream::{Error, WebSocket};
+use tokio::runtime::Builder;
 
 use crate::by_hand;
 use crate::memory::{Memory, now, wake};
@@ -152,7 +153,7 @@ fn split_echo(len: usize) -> Workload {
 /// Messages that nobody asked for, until the queue has been full and written twice.
 fn stream_feed(len: usize) -> Workload {
     let payload = wire::payload(len);
-    let mut socket = WebSocket::server(Memory::silent(), &Config::default(), Vec::new());
+    let mut socket = WebSocket::server(Memory::silent(), &quiet(), Vec::new());
     let frames = 2 * wire::READ_LEN / len;
     Workload::new(frames, move || {
         for _ in 0..frames {
@@ -161,11 +162,15 @@ fn stream_feed(len: usize) -> Workload {
     })
 }
 
-/// A task that is woken once for every burst, finds nothing behind it, and gives back what it was lent: as under a runtime.
+/// A task that is woken once for every burst, finds nothing behind it, and gives back what it was lent: as under a runtime,
+/// with keepalive as it is by default.
 fn burst_echo(len: usize, echo: impl FnOnce(WebSocket<Memory>) -> Task) -> Workload {
     let Burst { octets, frames } = wire::first_of_burst(Kind::Binary, len, BURST);
     let mut task = echo(WebSocket::server(Memory::pausing(octets), &Config::default(), Vec::new()));
+    let timers =
+        Builder::new_current_thread().enable_time().build().expect("timers need nothing of the system");
     Workload::new(frames, move || {
+        let _entered = timers.enter();
         wake();
         let polled = task.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         assert!(polled.is_pending(), "the connection goes on");
@@ -221,7 +226,12 @@ impl Workload {
 
 fn server(len: usize) -> (WebSocket<Memory>, usize) {
     let Burst { octets, frames } = burst(Kind::Binary, len);
-    (WebSocket::server(Memory::giving(octets), &Config::default(), Vec::new()), frames)
+    (WebSocket::server(Memory::giving(octets), &quiet(), Vec::new()), frames)
+}
+
+/// For connections that are polled without a runtime, and so without a timer.
+fn quiet() -> Config {
+    Config::default().ping_interval(None).write_timeout(None)
 }
 
 /// How many messages a round sends: as many as one fetch of randomness has masking-keys for.

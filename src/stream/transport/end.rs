@@ -1,22 +1,22 @@
-//! Ending the transport as the closing handshake says, and in time.
+//! Ending the transport as the closing handshake says.
 
-use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::coop;
-use tokio::time::sleep_until;
 
-use super::{Ending, Progress, Transport};
-use crate::connection::{Outbox, Timestamp, TransportPhase};
+use super::{Progress, Transport};
+use crate::connection::{Outbox, Reading, TransportPhase};
 use crate::stream::buffer;
+use crate::stream::receive_side::ReceiveSide;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
     pub(super) fn poll_end(
         &mut self,
         cx: &mut Context<'_>,
         phase: TransportPhase,
+        receive: &mut ReceiveSide,
         outbox: &mut Outbox,
     ) -> Poll<Progress> {
         match phase {
@@ -54,7 +54,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
                 return Poll::Ready(Progress::Ended);
             }
         }
-        self.poll_timer(cx, outbox)
+        self.poll_timer(cx, receive, outbox, Reading::LeftAlone)
     }
 
     /// Reads once and throws it away.
@@ -90,39 +90,5 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
             }
         }
         Poll::Ready(())
-    }
-
-    /// Does what is due: a peer that always has something to read must not put off the end.
-    pub(super) fn check_deadline(&mut self, outbox: &mut Outbox) {
-        if outbox.closing.next_deadline().is_some() {
-            outbox.handle_timeout(Timestamp::from_origin(self.ending().origin.elapsed()));
-        }
-    }
-
-    /// Waits for the next deadline, if there is one, and does what is due. `Ready` when that changed the phase.
-    pub(in crate::stream) fn poll_timer(
-        &mut self,
-        cx: &mut Context<'_>,
-        outbox: &mut Outbox,
-    ) -> Poll<Progress> {
-        let phase = outbox.closing.phase();
-        while let Some(deadline) = outbox.closing.next_deadline() {
-            let Ending { origin, timer, .. } = self.ending();
-            if deadline > Timestamp::ORIGIN {
-                // A timeout beyond what the clock can tell never comes.
-                let Some(deadline) = origin.checked_add(deadline.since_origin()) else { break };
-                let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-                if timer.deadline() != deadline {
-                    timer.as_mut().reset(deadline);
-                }
-                ready!(timer.as_mut().poll(cx));
-            }
-            outbox.handle_timeout(Timestamp::from_origin(origin.elapsed()));
-            if outbox.closing.phase() != phase {
-                return Poll::Ready(Progress::Again);
-            }
-        }
-        self.stop_timer();
-        Poll::Pending
     }
 }

@@ -44,7 +44,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
         }
         release_output(outbox);
         if self.unflushed {
-            ready!(Pin::new(io).poll_flush(cx))?;
+            let flushed = Pin::new(io).poll_flush(cx)?;
+            outbox.closing.flush_waits = flushed.is_pending();
+            ready!(flushed);
             self.unflushed = false;
         }
         taken.map(Ok)

@@ -167,7 +167,7 @@ async fn raw(mut stream: TcpStream, work: Work) -> Ended {
 
 async fn sansocket_lending(stream: TcpStream, work: Work) -> Ended {
     let Work { payload, in_flight, .. } = work;
-    let mut socket = WebSocket::client(stream, &Config::default(), Vec::new());
+    let mut socket = WebSocket::client(stream, &Config::default().ping_interval(None), Vec::new());
     for _ in 0..in_flight {
         socket.feed(&payload[..]).await?;
     }
@@ -186,7 +186,7 @@ async fn sansocket_lending(stream: TcpStream, work: Work) -> Ended {
 
 async fn sansocket_owned(stream: TcpStream, work: Work) -> Ended {
     let Work { payload, in_flight, .. } = work;
-    let mut socket = WebSocket::client(stream, &Config::default(), Vec::new());
+    let mut socket = WebSocket::client(stream, &Config::default().ping_interval(None), Vec::new());
     for _ in 0..in_flight {
         socket.feed(payload.clone()).await?;
     }

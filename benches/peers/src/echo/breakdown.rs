@@ -205,7 +205,9 @@ fn in_lending(burst: &[u8], messages: usize, whole: f64) -> InMemory {
 type Task = Pin<Box<dyn Future<Output = Result<(), sansocket::stream::Error>>>>;
 
 fn socket(burst: &[u8]) -> WebSocket<Memory> {
-    WebSocket::server(Memory::pausing(burst.to_vec()), &Config::default(), Vec::new())
+    // Polled without a runtime, and so without a timer.
+    let config = Config::default().ping_interval(None).write_timeout(None);
+    WebSocket::server(Memory::pausing(burst.to_vec()), &config, Vec::new())
 }
 
 fn receive(burst: &[u8]) -> Task {

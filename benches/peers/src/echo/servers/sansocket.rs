@@ -8,7 +8,8 @@ use super::Ended;
 use crate::transport::Any;
 
 fn socket<S>(stream: S) -> WebSocket<S> {
-    WebSocket::server(stream, &Config::default(), Vec::new())
+    // The others send no Pings, and the load generator answers none.
+    WebSocket::server(stream, &Config::default().ping_interval(None), Vec::new())
 }
 
 /// The fastest way by its documentation, and the echo of its example.
