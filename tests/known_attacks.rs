@@ -27,6 +27,11 @@ static ALLOCATOR: Counting = Counting;
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 
+/// What is looked for is memory, and there is no runtime that could tell the time.
+fn quiet() -> Config {
+    Config::default().ping_interval(None).write_timeout(None)
+}
+
 /// As many whole copies of these octets as are about a read.
 fn period(frame: &[u8]) -> Vec<u8> {
     frame.repeat((64 * KIB).div_ceil(frame.len()))
@@ -35,7 +40,7 @@ fn period(frame: &[u8]) -> Vec<u8> {
 /// Fills what the thread keeps for all its connections, which is no connection's.
 fn warm_up(role: Role) {
     let (io, counts) = flood(Frame::ping("warm").octets(role.peer()));
-    let mut socket = over(io, role, &Config::default());
+    let mut socket = over(io, role, &quiet());
     counts.send(1000);
     counts.take_output();
     assert!(once(socket.receive()).is_pending());
@@ -45,7 +50,7 @@ fn warm_up(role: Role) {
 fn cost_of_flood(role: Role, frame: &Frame, total: usize, way: &str) -> (usize, usize, Counts) {
     warm_up(role);
     let (io, counts) = flood(period(&frame.octets(role.peer())));
-    let config = Config::default();
+    let config = quiet();
     match way {
         "unsplit" => {
             let mut socket = over(io, role, &config);
@@ -161,14 +166,13 @@ fn held_for_claim(role: Role, claim: u64, came: usize, config: &Config, split: b
 // 6455-10.4-1, CM-19
 #[test]
 fn both_receive_10_octets_of_a_claimed_10_mb() {
-    let unlimited =
-        Config::default().limits(Limits::default().max_frame_len(usize::MAX).max_message_len(usize::MAX));
+    let unlimited = quiet().limits(Limits::default().max_frame_len(usize::MAX).max_message_len(usize::MAX));
     let mut worst = 0;
     for role in ROLES {
         for split in [false, true] {
             for (claim, config) in [
-                (10_000_000, Config::default()),
-                (16 << 20, Config::default()),
+                (10_000_000, quiet()),
+                (16 << 20, quiet()),
                 (1 << 40, unlimited),
                 (i64::MAX as u64, unlimited),
             ] {
@@ -203,7 +207,7 @@ fn both_receive_lengths_that_overflow() {
         let key = (role == Role::Server).then_some(MASKING_KEY);
         for (len, expected) in table {
             let (io, peer) = Peer::new(role.peer());
-            let mut socket = over(io, role, &Config::default());
+            let mut socket = over(io, role, &quiet());
             peer.send(Frame::binary("").header(key, len));
             peer.end();
             let (peak, received) = peak_of(|| driven(socket.receive()).unwrap());
@@ -217,7 +221,7 @@ fn both_receive_lengths_that_overflow() {
         for limit in [usize::MAX, 1 << 63, (1 << 63) - 1] {
             let limits = Limits::default().max_frame_len(limit).max_message_len(limit);
             let (io, peer) = Peer::new(role.peer());
-            let mut socket = over(io, role, &Config::default().limits(limits));
+            let mut socket = over(io, role, &quiet().limits(limits));
             peer.send_frame(&Frame::binary([1; 10]).not_final());
             peer.send(Frame::continuation("").header(key, i64::MAX as u64));
             let received = once(socket.receive());
@@ -243,7 +247,7 @@ fn both_receive_a_million_fragments_of_one_octet_in_linear_memory_and_work() {
     for role in ROLES {
         let mut cost = Vec::new();
         for count in [250_000, 500_000, 1_000_000] {
-            let mut end = End::new(role, &Config::default());
+            let mut end = End::new(role, &quiet());
             let middle = Frame::continuation("x").not_final().octets(role.peer());
             let mut pieces = period(&middle);
             pieces.truncate(pieces.len() / middle.len() * middle.len());
@@ -277,9 +281,9 @@ fn both_receive_a_million_fragments_of_one_octet_in_linear_memory_and_work() {
 // 6455-10.4-1, CM-32
 #[test]
 fn both_receive_300_000_empty_fragments_without_memory_and_cut_them_off() {
-    let unlimited = Config::default().limits(Limits::default().max_empty_fragments(u32::MAX));
+    let unlimited = quiet().limits(Limits::default().max_empty_fragments(u32::MAX));
     for role in ROLES {
-        for (config, cut_off) in [(Config::default(), true), (unlimited, false)] {
+        for (config, cut_off) in [(quiet(), true), (unlimited, false)] {
             let mut end = End::new(role, &config);
             let empty = Frame::continuation("").not_final().octets(role.peer());
             let pieces = empty.repeat(1000);
@@ -324,7 +328,7 @@ fn both_echo_to_a_peer_that_never_reads_up_to_the_high_water_mark() {
             // The first time it fills what the thread keeps.
             for _ in 0..2 {
                 let (io, counts) = flood(frame.clone());
-                let mut socket = over(io, role, &Config::default());
+                let mut socket = over(io, role, &quiet());
                 assert!(once(socket.receive()).is_pending());
                 let (peak, ()) = peak_of(|| {
                     counts.send(usize::MAX);
@@ -357,7 +361,7 @@ const HIGH_WATER_MARK: usize = 256 * KIB;
 fn both_receive_a_message_that_is_never_finished_up_to_the_limit() {
     let runtime = paused();
     let _entered = runtime.enter();
-    let config = Config::default().limits(Limits::default().max_message_len(MIB).max_frame_len(MIB));
+    let config = quiet().limits(Limits::default().max_message_len(MIB).max_frame_len(MIB));
     for role in ROLES {
         warm_up(role);
         let (io, peer) = Peer::new(role.peer());
@@ -388,7 +392,7 @@ fn both_receive_a_million_empty_messages_and_hold_nothing() {
         warm_up(role);
         let frame = Frame::text("").octets(role.peer());
         let (io, counts) = flood(period(&frame));
-        let mut socket = over(io, role, &Config::default());
+        let mut socket = over(io, role, &quiet());
         assert!(once(socket.receive()).is_pending());
         let mut received = 0;
         let (allocated, (held, ())) = allocated_by(|| {

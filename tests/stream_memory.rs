@@ -2,6 +2,8 @@
 #![cfg(feature = "tokio")]
 #![expect(unsafe_code, reason = "an allocator that counts")]
 
+#[path = "support/spared.rs"]
+mod spared;
 mod stream_support;
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -9,6 +11,7 @@ use std::cell::Cell;
 
 use sansocket::stream::WebSocket;
 use sansocket::{Limits, Message, Role};
+use spared::fill_spare;
 use stream_support::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
@@ -79,14 +82,7 @@ fn warm_up() {
     for (socket, _) in &mut busy {
         waits(socket.receive());
     }
-    // Two of these are all that large messages may leave behind.
-    let (mut socket, script) = connect(Role::Server);
-    let both = [pattern(1 << 20), pattern(1 << 20)];
-    for payload in both {
-        now(socket.feed(payload)).expect("there is room");
-    }
-    now(socket.flush()).expect("it is sent");
-    drop((script.take_written(), script.take_ops()));
+    fill_spare();
 }
 
 #[test]

@@ -36,7 +36,7 @@ pub(crate) enum Socket {
     Whole(WebSocket<Transport>),
     Halves(Receiver<Transport>, Sender<Transport>),
     StreamAndSink(WebSocket<Transport>, Option<Error>),
-    Blocking(blocking::WebSocket<Transport>),
+    Blocking(Box<blocking::WebSocket<Transport>>),
 }
 
 /// A socket of this role, and its peer.
@@ -55,10 +55,10 @@ pub(crate) fn over(transport: Transport, role: Role, face: Face) -> Socket {
         Face::StreamAndSink => Socket::StreamAndSink(whole(transport, role), None),
         Face::Blocking => {
             let (transport, config) = (transport.nonblocking(), Config::default());
-            Socket::Blocking(match role {
+            Socket::Blocking(Box::new(match role {
                 Role::Client => blocking::WebSocket::client(transport, &config, Vec::new()),
                 Role::Server => blocking::WebSocket::server(transport, &config, Vec::new()),
-            })
+            }))
         }
     }
 }
