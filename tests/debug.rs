@@ -6,7 +6,9 @@ use sansocket::connection::KeySource;
 use sansocket::frame::MaskingKey;
 use sansocket::handshake::{ClientRequest, Key, Origin, Refusal, ServerOptions, accept_value};
 use sansocket::{CloseCode, Config, Limits};
-use support::{BOTH_ROLES, connection, drain, from_peer};
+#[cfg(feature = "deflate")]
+use support::drain;
+use support::{BOTH_ROLES, connection, from_peer};
 
 /// In each message of these tests: as text, and as a list of octets.
 const SECRET: &str = "secret";
