@@ -8,7 +8,7 @@ mod support;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sansocket::blocking::{Error, Timeouts, Transport, WebSocket};
 use sansocket::connection::Event;
@@ -350,5 +350,37 @@ fn both_would_block_at_once_over_a_transport_that_does_not_block() {
         }
         assert!(script.did().len() <= 200, "{}", script.did().len());
         assert_eq!(script.written(), b"");
+    }
+}
+
+// The caller's own timeout ends each wait, and not what a tick in between has left of the last one.
+#[test]
+fn both_wait_as_long_as_the_caller_said_each_time() {
+    for role in BOTH_ROLES {
+        let (near, mut far) = tcp_pair();
+        near.set_read_timeout(millis(120)).unwrap();
+        let mut near = socket(role, near, &quiet().ping_interval(millis(160)).dead_peer_timeout(None));
+        for turn in 0..4 {
+            if turn == 2 {
+                far.write_all(&from_peer(role, TEXT, b"in between")).unwrap();
+                assert_eq!(near.receive().unwrap(), Some(Message::text("in between")));
+            }
+            let begun = Instant::now();
+            assert!(matches!(near.receive(), Err(Error::WouldBlock)));
+            // Kernels round.
+            assert!(begun.elapsed() >= Duration::from_millis(110), "{turn}: {:?}", begun.elapsed());
+        }
+    }
+}
+
+#[test]
+fn both_receive_many_messages_after_they_have_begun_to_close() {
+    for role in BOTH_ROLES {
+        let messages = from_peer(role, TEXT, b"hello").repeat(400);
+        let mut near = socket(role, Script::reading(messages).max_read(3), &Config::default());
+        near.start_close(CloseCode::NORMAL, "").unwrap();
+        for _ in 0..400 {
+            assert_eq!(near.receive().unwrap(), Some(Message::text("hello")));
+        }
     }
 }

@@ -16,6 +16,8 @@ pub(super) struct Bounded<S> {
     bound: Option<Patience>,
     /// How much of the caller's own timeouts has passed in waits that our bound has ended.
     spent: Spent,
+    /// What is set is what was left of a timeout of the caller's that has begun anew since.
+    shortened: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -61,7 +63,7 @@ impl Patience {
 
 impl<S> Bounded<S> {
     pub(super) fn new(io: S) -> Self {
-        Self { io, own: None, set: None, bound: None, spent: Spent::default() }
+        Self { io, own: None, set: None, bound: None, spent: Spent::default(), shortened: false }
     }
 
     pub(super) fn get_ref(&self) -> &S {
@@ -80,8 +82,14 @@ impl<S: Transport> Bounded<S> {
             write: bounded(own.write, writing),
         })?;
         self.set = Some(self.io.timeouts()?);
+        self.shortened = false;
         self.bound = Some(Patience::new(limit));
         Ok(())
+    }
+
+    /// Whether waits still are bounded by what was left of a timeout of the caller's that has begun anew since.
+    pub(super) fn is_shortened(&self) -> bool {
+        self.shortened
     }
 
     /// Lets reads and writes wait as the caller has said.
@@ -115,6 +123,7 @@ impl<S: Transport> Bounded<S> {
         let read = self.io.read(buffer);
         let own = self.own.and_then(|own| left(own.read, self.spent.reading));
         let (read, ended) = self.judge(read, own);
+        self.shortened |= ended.is_none() && !self.spent.reading.is_zero();
         self.spent.reading = ended.map_or(Duration::ZERO, |wait| self.spent.reading.saturating_add(wait));
         read
     }
@@ -143,6 +152,7 @@ impl<S: Transport> Bounded<S> {
     fn judge_writing<T>(&mut self, written: io::Result<T>) -> Result<T, Stop> {
         let own = self.own.and_then(|own| left(own.write, self.spent.writing));
         let (written, ended) = self.judge(written, own);
+        self.shortened |= ended.is_none() && !self.spent.writing.is_zero();
         self.spent.writing = ended.map_or(Duration::ZERO, |wait| self.spent.writing.saturating_add(wait));
         written
     }

@@ -316,10 +316,10 @@ impl<S: Transport> Driver<S> {
 
     /// Tells an open connection the time, behind a wait that has ended with nothing. Says whether that changed anything.
     fn tell_time(&mut self, connection: &mut Connection, reading: Reading) -> bool {
+        self.busy_reads = 0;
         if !connection.outbox.closing.is_open() {
             return false;
         }
-        self.busy_reads = 0;
         let queued = connection.queued();
         let now = Timestamp::from_origin(self.origin.elapsed());
         connection.handle_timeout_after(now, reading);
@@ -340,7 +340,7 @@ impl<S: Transport> Driver<S> {
             connection.handle_timeout(Timestamp::from_origin(*now.insert(self.origin.elapsed())));
             deadline = connection.next_deadline();
         }
-        if deadline == self.watched {
+        if deadline == self.watched && !io.is_shortened() {
             return;
         }
         let now = now.unwrap_or_else(|| self.origin.elapsed());
