@@ -107,8 +107,7 @@ impl End {
         self.plan().closer == self.role
             && own != 0
             && self.record.sent(self.role).taken.load(Ordering::Acquire) == own
-            && (others != 0
-                || matches!(self.plan().fault, Fault::Raw(_, crate::plan::Misdeed::NeverAnswersClose, 0)))
+            && others != 0
             && self.record.sent(other(self.role)).next.load(Ordering::Acquire) == others
     }
 
@@ -180,9 +179,11 @@ impl End {
         (random.percent(30) && !self.stop.load(Ordering::Relaxed)).then_some(delay)
     }
 
-    /// Whether the sending of this message may be given up: the last must come, and a receiver must know which is missing.
+    /// Whether the sending of this message may be given up: the last must come, a receiver must know
+    /// which is missing, and what may still be on its way must not be much.
     pub(crate) fn may_give_up(&self, number: u64) -> bool {
-        !self.is_last(number) && messages_of(self.plan(), self.role).is_unique(number)
+        let messages = messages_of(self.plan(), self.role);
+        !self.is_last(number) && messages.is_unique(number) && messages.len(number) <= MOST_QUEUED / 2
     }
 
     /// Whether this message is the last that its author sends.
@@ -256,7 +257,10 @@ impl Source {
         // Of an echo the same comes back: what is on its way must not be more than an end can have before it.
         let back = if self.end.plan().traffic == Traffic::Echo {
             let from = self.end.record.sent(Role::Server).next.load(Ordering::Acquire);
-            (from..self.number).map(|number| self.messages.len(number)).sum()
+            (from..self.number)
+                .filter(|number| !self.end.record.is_maybe(Role::Server, *number))
+                .map(|number| self.messages.len(number))
+                .sum()
         } else {
             0
         };

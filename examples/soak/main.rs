@@ -44,7 +44,7 @@ use ledger::{Ledger, lock};
 use sansocket::Config;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 type AnyError = Box<dyn Error + Send + Sync>;
 
@@ -126,7 +126,7 @@ fn soak(options: &Options) -> Result<bool, AnyError> {
         Err(_) => complaints.push("the server's table is not empty".to_owned()),
     }
     // A task that has ended is not quite gone.
-    server_runtime.block_on(sleep(Duration::from_millis(200)));
+    thread::sleep(Duration::from_millis(200));
     let tasks_left = [&server_runtime, &client_runtime].map(|runtime| runtime.metrics().num_alive_tasks());
     drop(run);
     drop((server_runtime, client_runtime));
