@@ -8,6 +8,7 @@ use sansocket::stream::Error;
 use sansocket::{CloseCode, Message, MessageKind, Role, SendError};
 use tokio::time::{Instant, timeout};
 
+use crate::ends::Run;
 use crate::ledger::{Ledger, Record};
 use crate::message::{Messages, Mismatch};
 use crate::plan::{Face, Fault, Leave, Plan, Random, Traffic, index, other};
@@ -45,22 +46,20 @@ pub(crate) struct End {
     pub(crate) stop: Arc<AtomicBool>,
     /// Messages sent and received.
     dealt_with: AtomicU64,
+    /// For how long it may be slow, in milliseconds: a Close waits behind what it has not read, and nobody may be called dead.
+    patience: AtomicU64,
     /// A message was refused, since a Close has been sent: so will be all others.
     refused: AtomicBool,
 }
 
 impl End {
-    pub(crate) fn new(
-        role: Role,
-        record: &Arc<Record>,
-        ledger: &Arc<Ledger>,
-        stop: &Arc<AtomicBool>,
-    ) -> Arc<Self> {
+    pub(crate) fn new(role: Role, record: &Arc<Record>, run: &Run) -> Arc<Self> {
         Arc::new(Self {
             role,
             record: Arc::clone(record),
-            ledger: Arc::clone(ledger),
-            stop: Arc::clone(stop),
+            ledger: Arc::clone(&run.ledger),
+            stop: Arc::clone(&run.stop),
+            patience: AtomicU64::new(run.patience.as_millis() as u64),
             dealt_with: AtomicU64::new(0),
             refused: AtomicBool::new(false),
         })
@@ -176,7 +175,11 @@ impl End {
     /// How long a slow reader takes for a message.
     pub(crate) fn delay(&self, random: &mut Random) -> Option<Duration> {
         let delay = self.plan().slow[index(self.role)]?;
-        (random.percent(30) && !self.stop.load(Ordering::Relaxed)).then_some(delay)
+        if !random.percent(30) || self.stop.load(Ordering::Relaxed) {
+            return None;
+        }
+        let spend = |left: u64| left.checked_sub(delay.as_millis() as u64);
+        self.patience.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spend).is_ok().then_some(delay)
     }
 
     /// Whether the sending of this message may be given up: the last must come, a receiver must know
@@ -280,7 +283,7 @@ impl Source {
         let pause = plan.pause[index(self.end.role)];
         if self.burst == 0 {
             // All pauses of a connection together take some twenty seconds at most.
-            self.burst = 1 + self.random.below(2 + planned * pause / 10_000);
+            self.burst = 1 + self.random.below(2 + planned * pause / 15_000);
             self.due = Instant::now() + Duration::from_millis(self.random.below(pause + 1));
         }
         self.burst -= 1;

@@ -31,6 +31,8 @@ pub(crate) struct Run {
     pub(crate) port: u16,
     pub(crate) config: Config,
     pub(crate) handshake_timeout: Duration,
+    /// For how long an end of a connection may be slow in all, well below any timeout.
+    pub(crate) patience: Duration,
     /// No connection takes longer: not one with a peer that never reads, either.
     pub(crate) longest: Duration,
     pub(crate) ledger: Arc<Ledger>,
@@ -88,7 +90,7 @@ async fn connect(run: &Run, record: &Arc<Record>) -> Result<Ended, AnyError> {
     let (io, trigger) = Wire::new(tcp);
     let (socket, _response) = connector.connect_over(io, &request).await?;
     arm(&trigger, record, Role::Client);
-    let end = End::new(Role::Client, record, &run.ledger, &run.stop);
+    let end = End::new(Role::Client, record, run);
     Ok(converse(socket, &end).await)
 }
 
@@ -217,7 +219,7 @@ async fn accept(run: &Run, acceptor: &Acceptor, tcp: TcpStream) {
         match incoming.accept().await {
             Ok(socket) => {
                 arm(&trigger, &record, role);
-                let end = End::new(role, &record, &run.ledger, &run.stop);
+                let end = End::new(role, &record, run);
                 // A task of its own, so that a panic is told with the connection's history.
                 let conversation = tokio::spawn(async move { converse(socket, &end).await });
                 conversation.await.unwrap_or(Ended::Panicked)

@@ -204,7 +204,7 @@ async fn receive_all<S: Transport>(receiver: &mut Receiver<S>, sender: &Sender<S
         let received = select! {
             received = receiver.receive() => received,
             // The other half may have said all that there was to say.
-            () = sleep(Duration::from_millis(50)), if !closing => continue,
+            () = sleep(Duration::from_millis(500)), if !closing => continue,
         };
         match received {
             Ok(Some(message)) => {

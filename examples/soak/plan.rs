@@ -227,7 +227,7 @@ impl Plan {
             _ => Face::Split,
         });
         let closer = random.role();
-        let mut slow = [(); 2].map(|()| random.percent(12).then(|| random.millis(2, 60)));
+        let mut slow = [(); 2].map(|()| random.percent(20).then(|| random.millis(2, 200)));
         if let Some(role) = raw {
             slow[index(role)] = None;
         }
@@ -240,8 +240,8 @@ impl Plan {
             closer: raw.map_or(closer, other),
             deflate: random.percent(35) && raw.is_none(),
             fragment_len: random.percent(30).then(|| [125, 1000, 4096, 70_000][random.below(4) as usize]),
-            messages: [(); 2].map(|()| 1 + random.up_to_a_power(2, 8)),
-            pause: [(); 2].map(|()| [0, 20, 200, 2000][random.below(4) as usize]),
+            messages: [(); 2].map(|()| 1 + random.up_to_a_power(2, 7)),
+            pause: [(); 2].map(|()| [20, 100, 500, 2000][random.below(4) as usize]),
             slow,
             throws_away: random.percent(50),
         }
