@@ -254,6 +254,21 @@ fn what_came_before_a_failed_write_is_still_received() {
 }
 
 #[test]
+fn close_after_a_failed_write_ends_the_connection_and_reports_how() {
+    for role in BOTH_ROLES {
+        let script = Script::reading(from_peer(role, 0x81, b"late"));
+        let mut socket = socket(role, &script, &Config::default());
+        script.fail_next_writes([ErrorKind::BrokenPipe]);
+        assert_eq!(name(&socket.send("lost").unwrap_err()), "io");
+        assert_eq!(socket.close_report(), None, "what has come can still be received");
+        assert_eq!(name(&socket.close(CloseCode::NORMAL, "").unwrap_err()), "io");
+        let report = socket.close_report().unwrap();
+        assert_eq!((report.clean, report.messages_thrown_away), (false, 1), "{role:?}");
+        assert!(socket.get_ref().is_none(), "{role:?}");
+    }
+}
+
+#[test]
 fn a_close_whose_answer_cannot_be_written_is_not_clean() {
     // (d) row 28: the code received stays.
     for role in BOTH_ROLES {

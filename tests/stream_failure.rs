@@ -149,6 +149,32 @@ async fn both_receive_what_has_come_when_writing_fails() {
     }
 }
 
+// 6455-7.1.4-1
+#[tokio::test(start_paused = true)]
+async fn both_close_after_writing_has_failed_and_report_how_it_ended() {
+    for role in ROLES {
+        for peer_closes in [false, true] {
+            let (mut socket, script) = connect(role);
+            script.write_fails(io::ErrorKind::BrokenPipe);
+            script.peer_sends(to(role, TEXT, b"late"));
+            if peer_closes {
+                script.peer_sends(to(role, CLOSE, &close_payload(4000, "why")));
+            }
+            socket.send("lost").await.unwrap_err();
+            assert_eq!(socket.close_report(), None, "what has come can still be received");
+            let error = socket.close(CloseCode::NORMAL, "").await.unwrap_err();
+            assert!(
+                matches!(&error, Error::Io(error) if error.kind() == io::ErrorKind::BrokenPipe),
+                "{error}"
+            );
+            let report = socket.close_report().unwrap();
+            assert_eq!((report.clean, report.messages_thrown_away), (false, 1));
+            assert_eq!(report.received.number(), if peer_closes { 4000 } else { 1006 });
+            assert!(script.is_dropped());
+        }
+    }
+}
+
 // 6455-7.1.4-1 6455-7.1.5-1
 #[tokio::test(start_paused = true)]
 async fn both_end_uncleanly_when_their_close_cannot_be_written() {

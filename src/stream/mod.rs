@@ -420,9 +420,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         code: impl Into<Option<CloseCode>>,
         reason: &str,
     ) -> Result<CloseReport, Error> {
-        match self.start_close(code, reason) {
-            Ok(()) | Err(Error::Send(SendError::SendAfterClose | SendError::Closed)) => {}
-            Err(error) => return Err(error),
+        match start_close(&mut self.outbox, code.into(), reason) {
+            // Where nothing can be sent any more, what has come and the end of the transport are left.
+            Ok(()) | Err(SendError::SendAfterClose | SendError::Closed) => {}
+            Err(error) => return Err(error.into()),
         }
         while poll_fn(|cx| self.poll_message(cx)).await?.is_some() {
             self.outbox.closing.count_thrown_away(self.receive.payload().len());
