@@ -586,7 +586,7 @@ fn take(connection: &mut Connection, message_open: &mut bool, step: &Step, anew:
             }
         }
         Step::Send(len) => _ = connection.send(vec![7; len]),
-        Step::SendBorrowed(len) => _ = connection.send(&vec![7; len]),
+        Step::SendBorrowed(len) => _ = connection.send(vec![7; len].as_slice()),
         Step::SendFragment(len, fin) => {
             let fin = if fin { Fin::Last } else { Fin::More };
             let _ = connection.send_fragment(Fragment::Binary(&vec![7; len]), fin);
