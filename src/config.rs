@@ -2,6 +2,9 @@
 
 use core::time::Duration;
 
+#[cfg(feature = "std")]
+use crate::budget::Budget;
+
 /// What protects this end from its peer (RFC 6455 §10.4).
 ///
 /// All limits are inclusive, and are checked before anything is allocated: a frame that claims more is refused from
@@ -95,7 +98,7 @@ impl Default for Limits {
 ///     .close_timeout(Duration::from_secs(3));
 /// # let _ = config;
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
     pub(crate) limits: Limits,
@@ -107,13 +110,16 @@ pub struct Config {
     pub(crate) write_timeout: Option<Duration>,
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) message_timeout: Option<Duration>,
+    #[cfg(feature = "std")]
+    pub(crate) budget: Option<Budget>,
 }
 
 impl Config {
     /// What protects this end from its peer.
     #[must_use]
-    pub const fn limits(self, limits: Limits) -> Self {
-        Self { limits, ..self }
+    pub const fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
     }
 
     /// Splits messages with more payload than this, in octets, into fragments of it. Default: `None`, one frame per
@@ -122,8 +128,9 @@ impl Config {
     /// Fragments let a Pong leave in the middle of a large message (RFC 6455 §5.4). Off by default because some peers
     /// cannot put fragments together. Zero is taken as one.
     #[must_use]
-    pub const fn fragment_len(self, octets: Option<usize>) -> Self {
-        Self { fragment_len: octets, ..self }
+    pub const fn fragment_len(mut self, octets: Option<usize>) -> Self {
+        self.fragment_len = octets;
+        self
     }
 
     /// How much output may be queued before senders wait and received input is left alone, in octets of frames.
@@ -132,8 +139,9 @@ impl Config {
     /// The queue never holds more than this, one message above it, and 16 KiB of Pongs. A sender that queues without
     /// waiting gets [`SendError::QueueFull`](crate::SendError::QueueFull). Zero is taken as one.
     #[must_use]
-    pub const fn high_water_mark(self, octets: usize) -> Self {
-        Self { high_water_mark: octets, ..self }
+    pub const fn high_water_mark(mut self, octets: usize) -> Self {
+        self.high_water_mark = octets;
+        self
     }
 
     /// How long the closing handshake may take, from the moment this end queues its Close frame. Default: 10 s.
@@ -141,8 +149,9 @@ impl Config {
     /// Past it the transport is dropped. A client waits as long again for a server that has answered with its Close
     /// to close the transport (RFC 6455 §7.1.1).
     #[must_use]
-    pub const fn close_timeout(self, timeout: Duration) -> Self {
-        Self { close_timeout: timeout, ..self }
+    pub const fn close_timeout(mut self, timeout: Duration) -> Self {
+        self.close_timeout = timeout;
+        self
     }
 
     /// How long the peer may be silent before a Ping asks whether it is there (RFC 6455 §5.5.2). Default: 20 s; `None` sends
@@ -162,8 +171,9 @@ impl Config {
     /// Cost, with the timeouts that are on by default: one timer that comes every half interval, and less than 250 octets
     /// for a connection. A time below 2 ms is taken as 2 ms, here and in the other timeouts that are counted in halves.
     #[must_use]
-    pub const fn ping_interval(self, interval: Option<Duration>) -> Self {
-        Self { ping_interval: interval, ..self }
+    pub const fn ping_interval(mut self, interval: Option<Duration>) -> Self {
+        self.ping_interval = interval;
+        self
     }
 
     /// How long the peer may be silent once [that Ping](Self::ping_interval) was handed to the transport as a whole. Default:
@@ -175,8 +185,9 @@ impl Config {
     /// and this timeout. One that was not read from is not called dead: not while the application is away, nor above the
     /// [high-water mark](Self::high_water_mark).
     #[must_use]
-    pub const fn dead_peer_timeout(self, timeout: Option<Duration>) -> Self {
-        Self { dead_peer_timeout: timeout, ..self }
+    pub const fn dead_peer_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.dead_peer_timeout = timeout;
+        self
     }
 
     /// How long queued octets may wait without the transport taking a single one. Default: 60 s; `None` waits for ever.
@@ -185,8 +196,9 @@ impl Config {
     /// leave either: [`Failure::WriteTimeout`](crate::Failure::WriteTimeout). A slow peer is not meant: any progress
     /// begins the time anew.
     #[must_use]
-    pub const fn write_timeout(self, timeout: Option<Duration>) -> Self {
-        Self { write_timeout: timeout, ..self }
+    pub const fn write_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.write_timeout = timeout;
+        self
     }
 
     /// How long no message may be received before this end closes the connection with 1001. Default: `None`, for ever.
@@ -196,8 +208,9 @@ impl Config {
     /// [report](crate::connection::CloseReport) then says that this end closed, with 1001. Off by default because many applications
     /// have nothing to say for hours. While messages wait to be received, or input is left alone, the time stands still.
     #[must_use]
-    pub const fn idle_timeout(self, timeout: Option<Duration>) -> Self {
-        Self { idle_timeout: timeout, ..self }
+    pub const fn idle_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.idle_timeout = timeout;
+        self
     }
 
     /// How long one message may take, from its first header to its last octet. Default: `None`, for ever.
@@ -209,8 +222,37 @@ impl Config {
     /// [`ping_interval`](Self::ping_interval). Set it to no less than what the largest message takes over the slowest link. A
     /// message whose end may wait to be read, since this end reads no faster, gets up to twice the time.
     #[must_use]
-    pub const fn message_timeout(self, timeout: Option<Duration>) -> Self {
-        Self { message_timeout: timeout, ..self }
+    pub const fn message_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.message_timeout = timeout;
+        self
+    }
+
+    /// What this connection and all others with the same [`Budget`] may hold together. Default: none, each is bounded by
+    /// itself alone.
+    ///
+    /// Counted is the memory of what is not over at once, as octets arrive, never what a header claims: a message that is
+    /// put together or decompressed, until it is taken or the next is received; a state that decompresses one that is not
+    /// whole; input that was read and is left alone; and output, beyond a lent buffer or else 16 KiB; in `stream` that buffer
+    /// as well, while the transport does not take what is in it. Not counted are the
+    /// connection itself, with what it keeps when it is idle, and what is the thread's: buffers that it
+    /// lends, and spare ones. A message that lies whole in the input, or fits the output buffer, costs no look at the budget.
+    ///
+    /// It is leased 16 KiB at a time. Each direction of a connection has no more than that leased beyond what it holds; all is
+    /// given back when it holds nothing and [waits for input](crate::connection::Connection::release_buffers), when it fails
+    /// and when it is dropped.
+    ///
+    /// Nobody waits for a budget. When nothing is left, who asks fails: to what was received
+    /// [`ProtocolError::BudgetExhausted`](crate::ProtocolError::BudgetExhausted), a Close frame with 1013 from a server
+    /// and with 1009 from a client, and so to what the peer does not take; to what is sent
+    /// [`SendError::BudgetExhausted`](crate::SendError::BudgetExhausted), with nothing queued and the connection as it was.
+    ///
+    /// At worst connections hold 17 KiB each beyond the budget, of output: Pongs and Close frames always leave. For as long as
+    /// it takes to move a message to a larger place, both places are there.
+    #[cfg(feature = "std")]
+    #[must_use]
+    pub fn budget(mut self, budget: Budget) -> Self {
+        self.budget = Some(budget);
+        self
     }
 }
 
@@ -226,6 +268,8 @@ impl Default for Config {
             write_timeout: Some(Duration::from_secs(60)),
             idle_timeout: None,
             message_timeout: None,
+            #[cfg(feature = "std")]
+            budget: None,
         }
     }
 }

@@ -3,6 +3,8 @@
 use core::fmt;
 
 use crate::close_code::CloseCode;
+#[cfg(feature = "std")]
+use crate::role::Role;
 
 /// The peer broke a MUST of the protocol, or passed a limit of ours: the connection is failed (RFC 6455 §7.1.7).
 ///
@@ -52,6 +54,10 @@ pub enum ProtocolError {
     InvalidCompressedData,
     /// A compressed message made of so many final blocks that they are no way to compress.
     TooManyFinalBlocks,
+    /// What this end received, or could not write, is more than is left of its [`Budget`](crate::Config::budget): the
+    /// connection failed for what others hold as well, and may be tried again later.
+    #[cfg(feature = "std")]
+    BudgetExhausted(Role),
 }
 
 impl ProtocolError {
@@ -79,6 +85,11 @@ impl ProtocolError {
                 CloseCode::POLICY_VIOLATION
             }
             Self::FrameTooBig | Self::MessageTooBig => CloseCode::MESSAGE_TOO_BIG,
+            // 1013 is what a server says that is too busy.
+            #[cfg(feature = "std")]
+            Self::BudgetExhausted(Role::Server) => CloseCode::TRY_AGAIN_LATER,
+            #[cfg(feature = "std")]
+            Self::BudgetExhausted(Role::Client) => CloseCode::MESSAGE_TOO_BIG,
         }
     }
 
@@ -107,6 +118,8 @@ impl ProtocolError {
             Self::FrameTooBig | Self::MessageTooBig | Self::TooManyEmptyFragments | Self::MessageTimeout => {
                 "10.4"
             }
+            #[cfg(feature = "std")]
+            Self::BudgetExhausted(_) => "10.4",
             Self::InvalidCompressedData | Self::TooManyFinalBlocks => "7.2.2",
         }
     }
@@ -135,6 +148,8 @@ impl fmt::Display for ProtocolError {
             Self::MessageTimeout => f.write_str("message not finished in time"),
             Self::InvalidCompressedData => f.write_str("compressed message that cannot be decompressed"),
             Self::TooManyFinalBlocks => f.write_str("compressed message with too many final blocks"),
+            #[cfg(feature = "std")]
+            Self::BudgetExhausted(_) => f.write_str("no memory left in the budget for this connection"),
         }?;
         write!(f, " (RFC {} section {})", self.rfc(), self.section())
     }
@@ -213,6 +228,10 @@ pub enum SendError {
     WrongFragmentKind,
     /// More than the high-water mark is queued already: wait until it has been flushed.
     QueueFull,
+    /// The message needs more than is left of the [`Budget`](crate::Config::budget): wait until less is queued, here or on
+    /// other connections, or give it up.
+    #[cfg(feature = "std")]
+    BudgetExhausted,
 }
 
 impl fmt::Display for SendError {
@@ -227,6 +246,8 @@ impl fmt::Display for SendError {
             Self::MessageOpen => "a fragmented message is open",
             Self::WrongFragmentKind => "fragment of another type than its message",
             Self::QueueFull => "too much output is queued",
+            #[cfg(feature = "std")]
+            Self::BudgetExhausted => "no memory left in the budget for the message",
         })
     }
 }

@@ -62,7 +62,8 @@
 //! - `receive` ends with `None` only after a closing handshake. A transport that just ends is an error, always.
 //! - Pings are answered whenever any method is polled. A program whose own work takes long must keep polling.
 //! - Everything can be dropped at any await: the docs of each method say what that means.
-//! - Limits are on by default: see [`Limits`] and [`Config`].
+//! - Limits are on by default: see [`Limits`] and [`Config`]. What all connections hold together is bounded by a [`Budget`],
+//!   if there is one.
 //!
 //! # Features
 //!
@@ -88,6 +89,7 @@ extern crate alloc;
 
 #[cfg(feature = "std")]
 pub mod blocking;
+mod budget;
 mod close_code;
 mod config;
 pub mod connection;
@@ -112,6 +114,8 @@ mod utf8;
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+#[cfg(feature = "std")]
+pub use budget::Budget;
 pub use close_code::{CloseCode, InvalidCloseCode};
 pub use config::{Config, Limits};
 pub use connection::{Message, MessageKind};

@@ -362,7 +362,8 @@ fn both_give_the_caller_its_own_timeouts_back() {
         io.set_write_timeout(Some(Duration::from_secs(4))).unwrap();
     }
     let config = Config::default();
-    let server = thread::spawn(move || Acceptor::default().config(config).accept(far).unwrap());
+    let acceptor = Acceptor::default().config(config.clone());
+    let server = thread::spawn(move || acceptor.accept(far).unwrap());
     let request = ClientRequest::new("ws://server.example.com/").unwrap();
     let (client, _) = Connector::default().config(config).connect_over(near, &request).unwrap();
     let server = server.join().unwrap();

@@ -60,6 +60,21 @@ fn what_the_peer_broke_is_said_with_its_section() {
     }
 }
 
+#[cfg(feature = "std")]
+#[test]
+fn what_is_left_of_a_budget_is_said_to_be_nothing() {
+    use sansocket::Role;
+
+    for (role, code) in
+        [(Role::Server, CloseCode::TRY_AGAIN_LATER), (Role::Client, CloseCode::MESSAGE_TOO_BIG)]
+    {
+        let error = ProtocolError::BudgetExhausted(role);
+        check(&error, "no memory left in the budget for this connection (RFC 6455 section 10.4)", None);
+        assert_eq!(error.close_code(), code);
+    }
+    check(&SendError::BudgetExhausted, "no memory left in the budget for the message", None);
+}
+
 #[test]
 fn why_a_connection_ended_is_said() {
     check(&Failure::EndOfStream, "the transport ended without a close frame", None);

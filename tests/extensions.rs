@@ -109,11 +109,31 @@ fn server_receives_extensions_that_break_the_grammar() {
 fn server_receives_a_very_long_list() {
     // 6455-10.4-1
     let line = "a;b=\"c\",".repeat(20_000);
-    assert_eq!(parse(&[line.as_bytes()]).unwrap().len(), 20_000);
+    assert_eq!(parse(&[line.as_bytes()]), Err(HandshakeError::TooManyExtensions));
     let line = "\"".repeat(100_001);
     assert_eq!(parse(&[line.as_bytes()]), Err(HandshakeError::Extensions));
     let line = format!("a{}", ";b".repeat(50_000));
-    assert_eq!(parse(&[line.as_bytes()]).unwrap()[0].1.len(), 50_000);
+    assert_eq!(parse(&[line.as_bytes()]), Err(HandshakeError::TooManyExtensions));
+}
+
+#[test]
+fn server_receives_64_extensions_with_256_parameters_and_no_more() {
+    // 6455-10.4-1
+    let four = ["a;b;c=1;d;e"; 64];
+    let parsed = parse(&[four.join(",").as_bytes()]).unwrap();
+    assert_eq!((parsed.len(), parsed.iter().map(|(_, parameters)| parameters.len()).sum()), (64, 256));
+    let lines: Vec<_> = four.iter().map(|one| one.as_bytes()).collect();
+    assert_eq!(parse(&lines).unwrap(), parsed, "over many lines as well");
+    assert_eq!(parse(&[format!("a{}", ";b".repeat(256)).as_bytes()]).unwrap()[0].1.len(), 256);
+
+    let too_many = Err(HandshakeError::TooManyExtensions);
+    assert_eq!(parse(&[["a"; 65].join(",").as_bytes()]), too_many);
+    assert_eq!(parse(&[&lines[..], &[b"a"]].concat()), too_many);
+    assert_eq!(parse(&[format!("a{}", ";b".repeat(257)).as_bytes()]), too_many);
+    assert_eq!(parse(&[format!("{};f", four.join(",")).as_bytes()]), too_many);
+    // What is wrong before the limit is called wrong; what stands behind is not looked at.
+    assert_eq!(parse(&[format!("a b,{}", four.join(",")).as_bytes()]), Err(HandshakeError::Extensions));
+    assert_eq!(parse(&[format!("{},a b", four.join(",")).as_bytes()]), too_many);
 }
 
 fn token() -> impl Strategy<Value = String> {

@@ -175,6 +175,16 @@ fn client_sends_the_base64_of_sixteen_bytes_as_its_key() {
 // The response.
 
 #[test]
+fn client_receives_more_extensions_than_it_looks_at() {
+    // 6455-10.4-1
+    for line in [["x-foo"; 65].join(","), format!("permessage-deflate{}", ";a".repeat(257))] {
+        let mut response = RESPONSE.to_vec();
+        response.push(("Sec-WebSocket-Extensions", line.as_bytes()));
+        assert_eq!(check(&request(), 101, &response), Err(HandshakeError::TooManyExtensions));
+    }
+}
+
+#[test]
 fn client_receives_the_response_of_the_rfc() {
     // 6455-4.1-32 6455-4.1-41
     assert_eq!(check(&request(), 101, &RESPONSE.to_vec()), Ok(None));

@@ -13,6 +13,30 @@ fn receives(name: &str, lines: &[&[u8]]) -> Result<(), HandshakeError> {
 }
 
 #[test]
+fn server_receives_64_subprotocols_and_no_more() {
+    // 6455-10.4-1
+    let names = |count: usize| (0..count).map(|number| format!("p{number}")).collect::<Vec<_>>().join(",");
+    let options = ServerOptions::new().subprotocols(["p63"]).unwrap();
+    let accepted = receive(&request_with("Sec-WebSocket-Protocol", &[names(64).as_bytes()]), &options);
+    assert_eq!(accepted.unwrap().subprotocol(), Some("p63"));
+    for lines in [vec![names(65)], vec![names(64), "last".into()], vec![format!("{}, a b", names(64))]] {
+        let lines: Vec<_> = lines.iter().map(String::as_bytes).collect();
+        let refusal = receive(&request_with("Sec-WebSocket-Protocol", &lines), &options).unwrap_err();
+        assert_eq!((refusal.status(), refusal.reason()), (431, &HandshakeError::TooManySubprotocols));
+    }
+}
+
+#[test]
+fn server_receives_too_many_extensions_and_refuses_with_431() {
+    // 6455-10.4-1
+    for line in [["x-foo"; 65].join(","), format!("permessage-deflate{}", ";a".repeat(257))] {
+        let request = request_with("Sec-WebSocket-Extensions", &[line.as_bytes()]);
+        let refusal = receive(&request, &ServerOptions::new()).unwrap_err();
+        assert_eq!((refusal.status(), refusal.reason()), (431, &HandshakeError::TooManyExtensions));
+    }
+}
+
+#[test]
 fn server_receives_a_request_with_one_thing_wrong() {
     // 6455-4.2.1-1 6455-10.7-1 6455-10.7-4
     use HandshakeError as E;

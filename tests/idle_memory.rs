@@ -94,9 +94,9 @@ where
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     // The first fill what the thread and its runtime keep.
-    let _first = runtime.block_on(echo_one_each(&listener, |io| serve(io, config), len, 2));
+    let _first = runtime.block_on(echo_one_each(&listener, |io| serve(io, config.clone()), len, 2));
     let (held, _peers) =
-        held_by(|| runtime.block_on(echo_one_each(&listener, |io| serve(io, config), len, MANY)));
+        held_by(|| runtime.block_on(echo_one_each(&listener, |io| serve(io, config.clone()), len, MANY)));
     held / MANY
 }
 
@@ -144,7 +144,7 @@ fn server_holds_little_for_an_idle_connection() {
     {
         let quiet = Config::default().ping_interval(None).write_timeout(None);
         for len in LENGTHS {
-            let each = held_by_each(serve, quiet, len);
+            let each = held_by_each(serve, quiet.clone(), len);
             let alive = held_by_each(serve, Config::default(), len);
             println!(
                 "{name}: {each} octets for each idle connection after a message of {len}, {alive} with keepalive"

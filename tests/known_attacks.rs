@@ -173,8 +173,8 @@ fn both_receive_10_octets_of_a_claimed_10_mb() {
             for (claim, config) in [
                 (10_000_000, quiet()),
                 (16 << 20, quiet()),
-                (1 << 40, unlimited),
-                (i64::MAX as u64, unlimited),
+                (1 << 40, unlimited.clone()),
+                (i64::MAX as u64, unlimited.clone()),
             ] {
                 let held = held_for_claim(role, claim, 10, &config, split);
                 println!("{role:?}, split: {split}: {held} octets for 10 of a claimed {claim}");
@@ -283,7 +283,7 @@ fn both_receive_a_million_fragments_of_one_octet_in_linear_memory_and_work() {
 fn both_receive_300_000_empty_fragments_without_memory_and_cut_them_off() {
     let unlimited = quiet().limits(Limits::default().max_empty_fragments(u32::MAX));
     for role in ROLES {
-        for (config, cut_off) in [(quiet(), true), (unlimited, false)] {
+        for (config, cut_off) in [(quiet(), true), (unlimited.clone(), false)] {
             let mut end = End::new(role, &config);
             let empty = Frame::continuation("").not_final().octets(role.peer());
             let pieces = empty.repeat(1000);

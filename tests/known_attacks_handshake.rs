@@ -221,8 +221,8 @@ fn server_receives_crafted_headers_and_goes_through_each_a_fixed_number_of_times
             println!(
                 "{what} in {len} octets of {name}: {passes} passes, {peak} octets at the peak, {result:?}"
             );
-            // What a parameter or a name takes while they are looked at, and as much again while their list grows.
-            assert!(peak <= 32 * len, "{peak} octets at the peak");
+            // A value without quotes has place of its own, twice while it grows; of lists only so much is looked at.
+            assert!(peak <= 2 * len + 32 * KIB, "{peak} octets at the peak");
             assert!(passes <= 2, "{passes} passes over {what}");
             costs.push(allocated);
         }

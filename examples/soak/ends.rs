@@ -85,7 +85,7 @@ async fn connect(run: &Run, record: &Arc<Record>) -> Result<Ended, AnyError> {
     if plan.deflate {
         request = request.deflate(DeflateConfig::default());
     }
-    let config = run.config.fragment_len(plan.fragment_len);
+    let config = run.config.clone().fragment_len(plan.fragment_len);
     let connector = Connector::default().config(config).handshake_timeout(run.handshake_timeout);
     let (io, trigger) = Wire::new(tcp);
     let (socket, _response) = connector.connect_over(io, &request).await?;
@@ -150,7 +150,7 @@ pub(crate) async fn serve(run: Run, listener: TcpListener) -> io::Result<()> {
     let acceptors = FRAGMENT_LENS.map(|len| {
         Acceptor::default()
             .options(ServerOptions::new().deflate(DeflateConfig::default()))
-            .config(run.config.fragment_len(len))
+            .config(run.config.clone().fragment_len(len))
             .handshake_timeout(run.handshake_timeout)
     });
     let mut connections = JoinSet::new();

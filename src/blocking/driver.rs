@@ -204,6 +204,7 @@ impl<S: Transport> Driver<S> {
     ) -> Result<Progress, Error> {
         // The next message may be long in coming, and this thread has nothing else to do with what the last one left.
         if connection.missing() == 0 {
+            connection.release_what_costs();
             crate::connection::free_spare();
         }
         let Some(io) = &mut self.io else { return Ok(Progress::Ended) };

@@ -28,7 +28,9 @@
 //!
 //! A read buffer of 64 KiB comes with the first read and stays. The output buffer grows to what is queued at a time,
 //! at most [`Config::high_water_mark`] and a message, and stays too. A message that did not fit the read buffer costs
-//! its own size, up to [`Limits::max_message_len`](crate::Limits::max_message_len), as its octets arrive.
+//! its own size, up to [`Limits::max_message_len`](crate::Limits::max_message_len), as its octets arrive, until the next read.
+//! With a [`Budget`](crate::Budget) an output buffer above 16 KiB is freed before each read, once it is empty; the read buffer
+//! is not counted.
 
 mod accept;
 mod bounded;

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::event::MessageKind;
 use super::spare;
+use crate::budget::{Account, Exhausted, Part};
 use crate::config::{COPY_UP_TO, Limits};
 #[cfg(feature = "deflate")]
 use crate::deflate::{Decompressor, Inflated};
@@ -92,6 +93,7 @@ impl Assembly {
         key: Option<MaskingKey>,
         missing: usize,
         still: usize,
+        account: &mut Account,
     ) -> Result<(), ProtocolError> {
         debug_assert_eq!(self.judged, self.payload.len());
         let (len, capacity) = (self.payload.len(), self.payload.capacity());
@@ -99,7 +101,9 @@ impl Assembly {
             let rest = (missing - octets.len()).min(justified(len + octets.len()));
             // Doubled, so that many pieces cost no more than a few copies; but never past what the limits allow.
             let doubled = capacity.saturating_mul(2).min(len.saturating_add(still)).saturating_sub(len);
-            self.make_room(doubled.max(octets.len() + rest), missing, len + octets.len());
+            // What is left of the budget may be enough for no more than what is there.
+            self.make_room(doubled.max(octets.len() + rest), missing, len + octets.len(), account)
+                .or_else(|_| self.make_room(octets.len(), octets.len(), 0, account))?;
         }
         self.payload.extend_from_slice(octets);
         self.judge(key)
@@ -107,19 +111,38 @@ impl Assembly {
 
     /// Makes room for `additional` octets; for all that are `missing` once enough has `arrived` and the thread has as much
     /// to spare. What a peer only claims must not keep that from others.
-    fn make_room(&mut self, additional: usize, missing: usize, arrived: usize) {
+    fn make_room(
+        &mut self,
+        additional: usize,
+        missing: usize,
+        arrived: usize,
+        account: &mut Account,
+    ) -> Result<(), Exhausted> {
         let len = self.payload.len();
         if self.payload.capacity() - len >= additional {
-            return;
+            return Ok(());
         }
         let most = if arrived >= SPARE_FROM { missing.max(additional) } else { additional };
         match spare::take_payload(len + additional..=len + most) {
             Some(mut larger) => {
+                if let Err(exhausted) = account.hold(Part::Main, larger.capacity()) {
+                    spare::give_payload(larger);
+                    // One of exactly the size may still be paid for.
+                    return if most > additional {
+                        self.make_room(additional, additional, 0, account)
+                    } else {
+                        Err(exhausted)
+                    };
+                }
                 larger.extend_from_slice(&self.payload);
                 spare::give_payload(mem::replace(&mut self.payload, larger));
             }
-            None => self.payload.reserve_exact(additional),
+            None => {
+                account.hold(Part::Main, len + additional)?;
+                self.payload.reserve_exact(additional);
+            }
         }
+        Ok(())
     }
 
     /// How many octets were read straight into the payload and not yet judged.
@@ -148,10 +171,13 @@ impl Assembly {
         octets: &[u8],
         last: bool,
         max_len: usize,
+        account: &mut Account,
     ) -> Result<(), ProtocolError> {
+        account.hold(Part::Apart, decompressor.would_hold(octets.len(), last))?;
         let text = (self.kind == MessageKind::Text).then_some(&mut self.text);
-        let mut inflated = Inflated { payload: &mut self.payload, text, max_len };
+        let mut inflated = Inflated { payload: &mut self.payload, text, max_len, account };
         decompressor.take(octets, last, &mut inflated)?;
+        account.note(Part::Apart, decompressor.holds());
         self.judged = self.payload.len();
         Ok(())
     }
@@ -168,11 +194,15 @@ impl Assembly {
 
     /// Makes room for octets that are read straight into the payload, as many as `missing` but no more than what has
     /// arrived justifies, and hands it out.
-    pub(super) fn destination(&mut self, missing: usize) -> (&mut Vec<u8>, usize) {
+    pub(super) fn destination(&mut self, missing: usize, account: &mut Account) -> (&mut Vec<u8>, usize) {
         let (come, room) = (self.payload.len(), self.payload.capacity() - self.payload.len());
         // More only when less is left than has come: a payload that trickles would be moved at every read.
         let len = missing.min(if room >= missing.min(come) { room } else { justified(come) });
-        self.make_room(len, missing, come);
+        let len = match self.make_room(len, missing, come, account) {
+            Ok(()) => len,
+            // As octets come, it is seen whether there is any left of the budget.
+            Err(_) => room.min(missing),
+        };
         (&mut self.payload, len)
     }
 
@@ -184,6 +214,11 @@ impl Assembly {
             self.payload.clear();
             self.judged = 0;
         }
+    }
+
+    /// How many octets of memory it has.
+    pub(super) fn holds(&self) -> usize {
+        self.payload.capacity()
     }
 
     /// Takes a delivered message's payload, with no memory beyond its length: a small one is copied.

@@ -121,7 +121,7 @@ impl Connection {
 
     fn new(role: Role, config: &Config, keys: KeySource) -> Self {
         Self {
-            receive: ReceivePath::new(role, &config.limits),
+            receive: ReceivePath::new(role, config),
             encoder: Encoder::new(config),
             outbox: Outbox::new(role, config, keys),
             arrivals: Arrivals::default(),
@@ -397,14 +397,21 @@ impl Connection {
     ///
     /// Returns the output buffer, if nothing is queued, so that a pool can have it. Payloads above 16 KiB that were received or
     /// sent and that nobody has a share in any more are not freed but kept by the thread for the next ones, up to 2 MiB of
-    /// them, whatever the number of its connections (with the feature `std`).
+    /// them, whatever the number of its connections (with the feature `std`). What was leased of a budget for it is given back.
     pub fn release_buffers(&mut self) -> Option<Vec<u8>> {
         self.receive.release_buffers();
         self.outbox.output.take_buffer()
     }
 
+    /// Frees what is counted against a budget and not needed while there is nothing to receive.
+    #[cfg(feature = "std")]
+    pub(crate) fn release_what_costs(&mut self) {
+        self.receive.release_buffers();
+        self.outbox.output.release_paid();
+    }
+
     /// Lends a buffer for output, of which every octet up to its length may be overwritten. Without it, one is allocated
-    /// as needed. Gives it back if there is one already.
+    /// as needed. Gives it back if there is one already. What it has room for beyond its length is freed.
     #[must_use = "a buffer that was not needed comes back"]
     pub fn lend_output_buffer(&mut self, buffer: Vec<u8>) -> Option<Vec<u8>> {
         if !self.outbox.output.needs_buffer() {

@@ -8,6 +8,7 @@ use core::{fmt, mem};
 use bytes::{Buf, Bytes};
 
 use super::spare;
+use crate::budget::{Account, Exhausted, LEASE_LEN, Part};
 use crate::config::COPY_UP_TO;
 use crate::copy::copy;
 use crate::frame::{DataOpcode, FrameHeader, MAX_HEADER_LEN, MaskingKey, short_header};
@@ -24,7 +25,7 @@ use crate::frame::{DataOpcode, FrameHeader, MAX_HEADER_LEN, MaskingKey, short_he
 #[derive(Default)]
 pub(crate) struct Output {
     /// Initialised throughout; `start..end` is queued.
-    buffer: Vec<u8>,
+    buffer: Box<[u8]>,
     start: usize,
     end: usize,
     /// Octets written since the beginning, without the Pongs that went ahead.
@@ -33,6 +34,20 @@ pub(crate) struct Output {
     apart_len: usize,
     /// Boxed: hardly any connection ever needs it, and none that is idle.
     apart: Option<Box<Apart>>,
+    /// What all this costs, but for a buffer that was lent, or else the first octets of our own.
+    account: Account,
+}
+
+/// What a message will need, at the most, once it is queued.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Needs {
+    /// How many octets of payload it has.
+    pub(crate) payload_len: usize,
+    /// How many a frame has at most.
+    pub(crate) fragment_len: usize,
+    /// Whether its payload is queued as it is when it is large, and masked only then.
+    pub(crate) is_shared: bool,
+    pub(crate) is_masked: bool,
 }
 
 /// What is queued apart from the buffer, and what has to be known of the buffer beside it.
@@ -61,11 +76,17 @@ struct Shared {
     piece_start: usize,
     /// The length of a Pong that was put ahead of what was queued before it; zero for a payload.
     pong_len: usize,
+    /// The length of a payload as it was queued.
+    held: usize,
     /// The transport has been given some of it.
     is_offered: bool,
 }
 
 impl Output {
+    pub(crate) fn new(account: Account) -> Self {
+        Self { account, ..Self::default() }
+    }
+
     /// How many octets are queued.
     #[inline]
     pub(crate) fn len(&self) -> usize {
@@ -150,14 +171,12 @@ impl Output {
             return self.push_copied(header, payload);
         }
         self.push_head(header);
-        let payload = match header.masking_key() {
-            Some(key) => {
-                let mut masked = spare::short_lived_copy_of(payload);
-                key.mask(&mut masked);
-                masked
-            }
-            None => spare::short_lived_copy_of(payload),
-        };
+        // With a budget no larger than it is paid for.
+        let copy_of = if self.account.is_open() { spare::copy_of } else { spare::short_lived_copy_of };
+        let mut payload = copy_of(payload);
+        if let Some(key) = header.masking_key() {
+            key.mask(&mut payload);
+        }
         self.append_shared(payload.into(), None);
     }
 
@@ -190,7 +209,7 @@ impl Output {
         let boundary = apart.frame_at;
         // What stands at the boundary already belongs to the frame before it.
         let index = apart.shared.partition_point(|shared| shared.at <= boundary);
-        apart.shared.insert(index, Shared { pong_len: len, ..Shared::new(boundary, frame, None) });
+        apart.shared.insert(index, Shared { pong_len: len, held: 0, ..Shared::new(boundary, frame, None) });
     }
 
     /// The queued octets when they are one slice, as they mostly are.
@@ -267,8 +286,9 @@ impl Output {
         }
     }
 
+    #[inline(never)]
     fn advance_with_apart(&mut self, len: usize) {
-        let Self { start, end, written, apart_len, apart, .. } = self;
+        let Self { start, end, written, apart_len, apart, account, .. } = self;
         let apart = apart.get_or_insert_with(spare::take_apart);
         let mut left = len;
         while left > 0 {
@@ -295,11 +315,16 @@ impl Output {
                 // Both begin a frame there: behind a payload, or where a Pong was let through. A header before it could no
                 // longer be seen to have had its payload apart.
                 apart.frame_at = apart.frame_at.max(shared.at);
+                account.note(Part::Apart, account.held(Part::Apart).saturating_sub(shared.held));
                 spare::give_payload(shared.piece);
                 spare::give_shared(shared.payload);
             }
         }
         assert!(left == 0, "the transport took more than it was given");
+        if apart.shared.is_empty() {
+            account.note(Part::Piece, 0);
+        }
+        account.give_back(0);
         apart.offered = apart.offered.saturating_sub(len);
         if *start == *end && *apart_len == 0 {
             *start = 0;
@@ -329,8 +354,63 @@ impl Output {
     }
 
     /// Forgets everything that is queued.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn clear(&mut self) {
-        *self = Self { written: self.written, ..Self::default() };
+        let mut account = mem::take(&mut self.account);
+        account.close();
+        *self = Self { written: self.written, account, ..Self::default() };
+    }
+
+    /// Reserves what a message needs, before anything of it is queued. What it does not need after all is given back by
+    /// [`settle`](Self::settle).
+    #[inline]
+    pub(crate) fn reserve(&mut self, needs: Needs) -> Result<(), Exhausted> {
+        if self.account.is_open() { self.reserve_of_budget(needs) } else { Ok(()) }
+    }
+
+    fn reserve_of_budget(&mut self, needs: Needs) -> Result<(), Exhausted> {
+        let Needs { payload_len, fragment_len, is_shared, is_masked } = needs;
+        let fragment_len = fragment_len.max(1);
+        let whole = payload_len.saturating_sub(1) / fragment_len;
+        let last = payload_len - whole * fragment_len;
+        // Each frame as if its header were of the longest.
+        let heads = (whole + 1) * MAX_HEADER_LEN + SHORT_HEADER_ROOM;
+        let fits = heads + payload_len <= self.buffer.len() - self.end;
+        let apart_of = |len: usize| if len > COPY_UP_TO && (is_shared || !fits) { len } else { 0 };
+        let apart = whole * apart_of(fragment_len) + apart_of(last);
+        let end = self.end + heads + payload_len - apart;
+        let grown = end.max(if self.buffer.is_empty() { FIRST_BUFFER_LEN } else { self.buffer.len() });
+        let buffer = self.costs(grown).saturating_sub(self.account.held(Part::Main));
+        // One at a time is masked, and only what is queued as it came.
+        let piece = match apart {
+            1.. if is_shared && is_masked => fragment_len.min(payload_len).min(MASKED_PIECE_LEN),
+            _ => 0,
+        };
+        let before = self.account.held(Part::Piece);
+        self.account.note(Part::Piece, piece.max(before));
+        self.account
+            .hold(Part::Reserved, buffer + apart)
+            .inspect_err(|_| self.account.note(Part::Piece, before))
+    }
+
+    /// The transport does not take what is queued: a buffer that was lent is this connection's until it does.
+    #[cfg(feature = "tokio")]
+    #[inline]
+    pub(crate) fn keep_lent(&mut self) -> Result<(), Exhausted> {
+        self.account.hold(Part::Lent, self.account.lent())
+    }
+
+    /// Gives back what was reserved, or is no longer held.
+    #[inline]
+    pub(crate) fn settle(&mut self) {
+        self.account.note(Part::Reserved, 0);
+        self.account.give_back(0);
+    }
+
+    /// What a buffer of this length costs.
+    fn costs(&self, buffer_len: usize) -> usize {
+        buffer_len.saturating_sub(self.account.lent().max(LEASE_LEN))
     }
 
     /// Whether a buffer has to be allocated, or lent, for the next frame.
@@ -342,7 +422,8 @@ impl Output {
     /// Lends a buffer, initialised throughout, for what is appended from here on.
     pub(crate) fn lend_buffer(&mut self, buffer: Vec<u8>) {
         if self.needs_buffer() {
-            self.buffer = buffer;
+            self.account.lend(buffer.len());
+            self.buffer = buffer.into_boxed_slice();
         }
     }
 
@@ -354,7 +435,18 @@ impl Output {
         if let Some(apart) = self.apart.take() {
             apart.give_back();
         }
-        (!self.buffer.is_empty()).then(|| mem::take(&mut self.buffer))
+        if self.account.is_open() {
+            self.account.close();
+        }
+        (!self.buffer.is_empty()).then(|| mem::take(&mut self.buffer).into_vec())
+    }
+
+    /// Frees a buffer of our own that is paid for, when nothing is queued.
+    #[cfg(feature = "std")]
+    pub(crate) fn release_paid(&mut self) {
+        if self.account.held(Part::Main) > 0 {
+            drop(self.take_buffer());
+        }
     }
 
     fn push_head(&mut self, header: &FrameHeader) {
@@ -366,6 +458,7 @@ impl Output {
 
     fn append_shared(&mut self, payload: Bytes, masking_key: Option<MaskingKey>) {
         self.apart_len += payload.len();
+        self.account.note(Part::Apart, self.account.held(Part::Apart) + payload.len());
         let apart = self.apart.get_or_insert_with(spare::take_apart);
         apart.shared.push_back(Shared::new(self.end, payload, masking_key));
     }
@@ -387,7 +480,24 @@ impl Output {
         // With room for the next frame to be as long and take the short way.
         let needed = self.end + len + SHORT_HEADER_ROOM;
         if self.buffer.len() < needed {
-            self.buffer.resize(needed.max(2 * self.buffer.len()).max(FIRST_BUFFER_LEN), 0);
+            let mut doubled = needed.max(2 * self.buffer.len()).max(FIRST_BUFFER_LEN);
+            if self.account.is_open() && needed <= LEASE_LEN {
+                // What costs nothing is enough.
+                doubled = doubled.min(LEASE_LEN);
+            }
+            let cost = self.costs(doubled);
+            let len = match self.account.hold(Part::Main, cost) {
+                Ok(()) => doubled,
+                // What is queued here is reserved, or a control frame, which is always queued.
+                Err(_) => {
+                    self.account.note(Part::Main, self.costs(needed));
+                    needed
+                }
+            };
+            let mut buffer = mem::take(&mut self.buffer).into_vec();
+            buffer.reserve_exact(len - buffer.len());
+            buffer.resize(len, 0);
+            self.buffer = buffer.into_boxed_slice();
         }
     }
 
@@ -493,7 +603,17 @@ impl fmt::Debug for Output {
 
 impl Shared {
     fn new(at: usize, payload: Bytes, masking_key: Option<MaskingKey>) -> Self {
-        Self { at, payload, masking_key, piece: Vec::new(), piece_start: 0, pong_len: 0, is_offered: false }
+        let held = payload.len();
+        Self {
+            at,
+            payload,
+            masking_key,
+            piece: Vec::new(),
+            piece_start: 0,
+            pong_len: 0,
+            held,
+            is_offered: false,
+        }
     }
 
     fn len(&self) -> usize {

@@ -11,7 +11,8 @@ use super::event::OutgoingMessage;
 use super::event::{CutOff, EventKind, Located, Message, MessageKind, Place, Received};
 use super::message::Assembly;
 use super::spare;
-use crate::config::{COPY_UP_TO, Limits};
+use crate::budget::{Account, LEASE_LEN, Part};
+use crate::config::{COPY_UP_TO, Config, Limits};
 #[cfg(feature = "deflate")]
 use crate::deflate::{Agreement, Decompressor};
 use crate::error::ProtocolError;
@@ -39,7 +40,7 @@ pub(crate) struct ReceivePath {
     /// What the last call of `receive` located may still be looked at, and does not lie in the input.
     located: bool,
     ended: Option<Result<(), ProtocolError>>,
-    /// Boxed: a connection whose messages lie whole in the input never has it, nor has an idle one.
+    /// Boxed: a connection whose messages lie whole in the input never has it, nor has an idle one, unless it has a budget.
     unusual: Option<Box<Unusual>>,
     #[cfg(feature = "deflate")]
     decompressor: Option<Box<Decompressor>>,
@@ -52,6 +53,8 @@ pub(super) struct Unusual {
     /// The payload of a control frame that comes in pieces.
     control: Vec<u8>,
     ahead: Ahead,
+    /// What all this costs, and input that is left alone.
+    account: Account,
 }
 
 /// The message that does not lie whole in the input.
@@ -94,17 +97,19 @@ enum Frame {
 }
 
 impl ReceivePath {
-    pub(crate) fn new(role: Role, limits: &Limits) -> Self {
+    pub(crate) fn new(role: Role, config: &Config) -> Self {
+        let account = Account::new(config, role);
         Self {
-            limits: *limits,
-            max_message_len: limits.message_len(),
+            limits: config.limits,
+            max_message_len: config.limits.message_len(),
             frame: Frame::Between,
             masked: role.expects_masked(),
             rsv: Rsv::NONE,
             message: MessageState::None,
             located: false,
             ended: None,
-            unusual: None,
+            // Where there is a budget it stays: a pointer of its own would cost those who have none.
+            unusual: account.is_open().then(|| Box::new(Unusual { account, ..Unusual::default() })),
             #[cfg(feature = "deflate")]
             decompressor: None,
         }
@@ -163,6 +168,7 @@ impl ReceivePath {
         }
         if let Some(unusual) = &mut self.unusual {
             unusual.message.clear_delivered();
+            unusual.settle(LEASE_LEN);
         }
         let received = self.step(input);
         match &received {
@@ -300,7 +306,8 @@ impl ReceivePath {
     /// Takes what belongs to the frame: what was read to its destination, and else what the input has.
     fn take_data(&mut self, input: &mut [u8]) -> Result<usize, ProtocolError> {
         let Frame::Data { fin, missing, key } = self.frame else { return Ok(0) };
-        let Unusual { message, ahead, .. } = &mut **self.unusual.get_or_insert_with(spare::take_unusual);
+        let Unusual { message, ahead, account, .. } =
+            &mut **self.unusual.get_or_insert_with(spare::take_unusual);
         #[cfg(feature = "deflate")]
         if let Some(decompressor) = &mut self.decompressor
             && decompressor.is_compressed()
@@ -311,7 +318,7 @@ impl ReceivePath {
                 key.mask(octets);
             }
             let last = fin && len == missing;
-            message.inflate(decompressor, octets, last, self.limits.message_len())?;
+            message.inflate(decompressor, octets, last, self.limits.message_len(), account)?;
             let key = key.map(|key| key.advanced(len));
             self.frame = Frame::Data { fin, missing: missing - len, key };
             return Ok(len);
@@ -325,7 +332,7 @@ impl ReceivePath {
             (read, 0)
         } else {
             let len = missing.min(input.len());
-            message.append(&input[..len], key, missing, still)?;
+            message.append(&input[..len], key, missing, still, account)?;
             (len, len)
         };
         self.frame = Frame::Data { fin, missing: missing - taken, key: key.map(|key| key.advanced(taken)) };
@@ -359,6 +366,8 @@ impl ReceivePath {
             self.ended = Some(Ok(()));
             if let Some(unusual) = &mut self.unusual {
                 unusual.message = Assembly::default();
+                unusual.account.note(Part::Apart, 0);
+                unusual.settle(0);
             }
             #[cfg(feature = "deflate")]
             self.abandon_compressed();
@@ -375,7 +384,8 @@ impl ReceivePath {
         }
         match (self.frame, self.missing()) {
             (Frame::Data { .. }, missing @ 1..) if self.ended.is_none() => {
-                Some(self.unusual().message.destination(missing))
+                let Unusual { message, account, .. } = self.unusual();
+                Some(message.destination(missing, account))
             }
             _ => None,
         }
@@ -454,7 +464,11 @@ impl ReceivePath {
     pub(crate) fn take(&mut self, kind: MessageKind, located: Located, input: &[u8]) -> Message {
         match (located.place, &mut self.unusual) {
             (Place::Input | Place::Control, _) | (_, None) => owned(kind, self.payload(located, input)),
-            (_, Some(unusual)) => message(kind, unusual.message.take()),
+            (_, Some(unusual)) => {
+                let payload = unusual.message.take();
+                unusual.settle(LEASE_LEN);
+                message(kind, payload)
+            }
         }
     }
 
@@ -573,13 +587,32 @@ impl ReceivePath {
         if let Frame::Between | Frame::Header | Frame::Data { .. } = self.frame {
             unusual.control = Vec::new();
         }
+        unusual.settle(0);
         // Pings that were answered before their turn are still to be counted off.
         if let Frame::Between = self.frame
             && unusual.ahead.answered == 0
+            && !unusual.account.is_open()
             && let Some(mut unusual) = self.unusual.take()
         {
             unusual.ahead = Ahead::default();
             spare::give_unusual(unusual);
+        }
+    }
+
+    /// Says that so many octets of memory are held for input that is left alone.
+    #[cfg(feature = "tokio")]
+    #[inline]
+    pub(crate) fn hold_input(&mut self, octets: usize) -> Result<(), ProtocolError> {
+        let Some(unusual) = &mut self.unusual else { return Ok(()) };
+        Ok(unusual.account.hold(Part::Piece, octets)?)
+    }
+
+    /// Says that what input there is lies in a buffer that costs nothing.
+    #[cfg(feature = "tokio")]
+    #[inline]
+    pub(crate) fn input_is_pooled(&mut self) {
+        if let Some(unusual) = &mut self.unusual {
+            unusual.account.note(Part::Piece, 0);
         }
     }
 
@@ -609,10 +642,18 @@ impl ReceivePath {
 }
 
 impl Unusual {
+    /// Takes down what is held now, and gives back what is leased beyond it, but for some slack.
+    #[inline]
+    fn settle(&mut self, slack: usize) {
+        self.account.note(Part::Main, self.message.holds());
+        self.account.give_back(slack);
+    }
+
     /// Whether another connection may have it.
     pub(super) fn is_as_new(&self) -> bool {
         let Ahead { offset, message_open, answered } = self.ahead;
         self.message.is_as_new()
+            && !self.account.is_open()
             && self.control.capacity() == 0
             && (offset, message_open, answered) == (0, false, 0)
     }

@@ -9,8 +9,9 @@ use alloc::boxed::Box;
 use super::closing::{Closing, TransportPhase};
 use super::event::{MessageKind, OutgoingMessage, Payload};
 use super::keys::KeySource;
-use super::output::Output;
+use super::output::{Needs, Output};
 use super::timers::OpenTimers;
+use crate::budget::Account;
 use crate::close_code::CloseCode;
 use crate::config::{Config, PONGS_IN_ORDER};
 #[cfg(all(feature = "deflate", feature = "tokio"))]
@@ -154,8 +155,7 @@ impl Encoder {
     fn send_anything(&mut self, message: OutgoingMessage<'_>, outbox: &mut Outbox) -> Result<(), SendError> {
         outbox.may_queue()?;
         let prepared = self.prepare(message)?;
-        self.push(prepared, outbox);
-        Ok(())
+        self.push(prepared, outbox)
     }
 
     /// Does what takes long, if anything does. The message has to be queued before the next one is prepared, or
@@ -182,32 +182,41 @@ impl Encoder {
     #[cfg(feature = "tokio")]
     pub(crate) fn queue(&mut self, prepared: Prepared<'_>, outbox: &mut Outbox) -> Result<(), SendError> {
         outbox.may_send()?;
-        self.push(prepared, outbox);
-        Ok(())
+        self.push(prepared, outbox)
     }
 
     #[inline]
-    fn push(&mut self, prepared: Prepared<'_>, outbox: &mut Outbox) {
+    fn push(&mut self, prepared: Prepared<'_>, outbox: &mut Outbox) -> Result<(), SendError> {
         let opcode = first_opcode(prepared.message.kind);
         #[cfg(feature = "deflate")]
         if let Some((compressed, part)) = prepared.compressed {
             // RFC 7692 §6.1: fragments are made of the compressed payload.
-            self.push_payload(Rsv::RSV1, opcode, compressed_payload(&compressed), outbox);
+            self.push_payload(Rsv::RSV1, opcode, compressed_payload(&compressed), outbox)?;
             if let Some(compressor) = self.compressor() {
                 let OutgoingMessage { kind, payload, .. } = &prepared.message;
                 compressor.commit(compressed, payload.octets(), *kind == MessageKind::Text, part);
             }
-            return;
+            return Ok(());
         }
-        self.push_payload(Rsv::NONE, opcode, prepared.message.payload, outbox);
+        self.push_payload(Rsv::NONE, opcode, prepared.message.payload, outbox)
     }
 
     #[inline]
-    fn push_payload(&self, rsv: Rsv, opcode: DataOpcode, payload: Payload<'_>, outbox: &mut Outbox) {
-        match self.unusual.as_ref().and_then(|unusual| unusual.fragment_len) {
+    fn push_payload(
+        &self,
+        rsv: Rsv,
+        opcode: DataOpcode,
+        payload: Payload<'_>,
+        outbox: &mut Outbox,
+    ) -> Result<(), SendError> {
+        let fragment_len = self.unusual.as_ref().and_then(|unusual| unusual.fragment_len);
+        outbox.reserve(&payload, fragment_len)?;
+        match fragment_len {
             None => outbox.push_data(true, rsv, opcode, payload),
             Some(fragment_len) => push_fragments(outbox, rsv, opcode, payload, fragment_len),
         }
+        outbox.output.settle();
+        Ok(())
     }
 
     /// Queues a piece of a message, or nothing. Whether the message is compressed is decided with its first piece.
@@ -218,29 +227,12 @@ impl Encoder {
         outbox: &mut Outbox,
     ) -> Result<(), SendError> {
         outbox.may_queue()?;
-        let kind = fragment.kind;
         let unusual = self.unusual.get_or_insert_default();
-        let opcode = match unusual.open {
-            None => first_opcode(kind),
-            Some(open) if open.kind == kind => DataOpcode::Continuation,
-            Some(_) => return Err(SendError::WrongFragmentKind),
-        };
-        #[cfg(feature = "deflate")]
-        let compressed = unusual.push_compressed(&fragment, fin, opcode, outbox);
-        #[cfg(not(feature = "deflate"))]
-        let compressed = false;
-        if !compressed {
-            outbox.push_data(fin == Fin::Last, Rsv::NONE, opcode, fragment.payload);
-        }
-        unusual.open = (fin == Fin::More).then_some(Open {
-            kind,
-            #[cfg(feature = "deflate")]
-            compressed,
-        });
+        let sent = unusual.send_fragment(fragment, fin, outbox);
         if unusual.is_usual() {
             self.unusual = None;
         }
-        Ok(())
+        sent
     }
 
     #[cfg(feature = "deflate")]
@@ -259,6 +251,33 @@ impl Unusual {
         self.fragment_len.is_none() && self.open.is_none() && !compresses
     }
 
+    fn send_fragment(
+        &mut self,
+        fragment: OutgoingMessage<'_>,
+        fin: Fin,
+        outbox: &mut Outbox,
+    ) -> Result<(), SendError> {
+        let kind = fragment.kind;
+        let opcode = match self.open {
+            None => first_opcode(kind),
+            Some(open) if open.kind == kind => DataOpcode::Continuation,
+            Some(_) => return Err(SendError::WrongFragmentKind),
+        };
+        #[cfg(feature = "deflate")]
+        let compressed = self.push_compressed(&fragment, fin, opcode, outbox)?;
+        #[cfg(not(feature = "deflate"))]
+        let compressed = false;
+        if !compressed {
+            outbox.push_fragment(fin, Rsv::NONE, opcode, fragment.payload)?;
+        }
+        self.open = (fin == Fin::More).then_some(Open {
+            kind,
+            #[cfg(feature = "deflate")]
+            compressed,
+        });
+        Ok(())
+    }
+
     /// Queues a piece of a compressed message; `false` if the message is not compressed.
     #[cfg(feature = "deflate")]
     fn push_compressed(
@@ -267,26 +286,25 @@ impl Unusual {
         fin: Fin,
         opcode: DataOpcode,
         outbox: &mut Outbox,
-    ) -> bool {
+    ) -> Result<bool, SendError> {
         let (payload, is_text) = (fragment.payload.octets(), fragment.kind == MessageKind::Text);
-        let compressed = self.compressor.as_mut().and_then(|compressor| {
-            let part = match (self.open, fin) {
-                (None, Fin::Last) => compressor.judge(payload.len(), is_text, fragment.compression)?,
-                (None, Fin::More) if !compressor.judge_fragments(is_text, fragment.compression) => {
-                    return None;
-                }
-                (Some(Open { compressed: false, .. }), _) => return None,
-                (_, Fin::More) => Part::Fragment,
-                (Some(_), Fin::Last) => Part::LastFragment,
-            };
-            let compressed = compressor.compress(payload, is_text, part)?;
-            // RFC 7692 §6.1: RSV1 belongs to the first frame.
-            let rsv = if self.open.is_none() { Rsv::RSV1 } else { Rsv::NONE };
-            outbox.push_data(fin == Fin::Last, rsv, opcode, compressed_payload(&compressed));
-            compressor.commit(compressed, payload, is_text, part);
-            Some(())
-        });
-        compressed.is_some()
+        let Some(compressor) = &mut self.compressor else { return Ok(false) };
+        let part = match (self.open, fin) {
+            (None, Fin::Last) => compressor.judge(payload.len(), is_text, fragment.compression),
+            (None, Fin::More) => {
+                compressor.judge_fragments(is_text, fragment.compression).then_some(Part::Fragment)
+            }
+            (Some(Open { compressed: false, .. }), _) => None,
+            (Some(_), Fin::More) => Some(Part::Fragment),
+            (Some(_), Fin::Last) => Some(Part::LastFragment),
+        };
+        let Some(part) = part else { return Ok(false) };
+        let Some(compressed) = compressor.compress(payload, is_text, part) else { return Ok(false) };
+        // RFC 7692 §6.1: RSV1 belongs to the first frame.
+        let rsv = if self.open.is_none() { Rsv::RSV1 } else { Rsv::NONE };
+        outbox.push_fragment(fin, rsv, opcode, compressed_payload(&compressed))?;
+        compressor.commit(compressed, payload, is_text, part);
+        Ok(true)
     }
 }
 
@@ -295,7 +313,7 @@ impl Outbox {
         Self {
             keys,
             high_water_mark: config.high_water_mark.max(1),
-            output: Output::default(),
+            output: Output::new(Account::new(config, role)),
             closing: Closing::new(role, config.close_timeout),
             timers: OpenTimers::new(config),
         }
@@ -397,6 +415,7 @@ impl Outbox {
         self.settle();
     }
 
+    #[inline]
     pub(crate) fn advance(&mut self, len: usize) {
         self.output.advance(len);
         self.closing.progress = true;
@@ -448,6 +467,7 @@ impl Outbox {
     }
 
     /// Lets the closing handshake go on when nothing is queued, and drops what can no longer be written.
+    #[inline]
     fn settle(&mut self) {
         self.closing.settle_failed_write();
         if self.closing.phase() == TransportPhase::Drop {
@@ -473,7 +493,36 @@ impl Outbox {
         self.may_queue()?;
         // RFC 6455 §5.5: at most 125 octets.
         let header = self.control_header(opcode, payload.len()).ok_or(SendError::ControlPayloadTooLong)?;
+        self.reserve(&Payload::Borrowed(payload), None)?;
         self.output.push_copied(&header, payload);
+        self.output.settle();
+        Ok(())
+    }
+
+    /// Reserves what a payload needs, before anything of it is queued.
+    #[inline]
+    fn reserve(&mut self, payload: &Payload<'_>, fragment_len: Option<usize>) -> Result<(), SendError> {
+        let payload_len = payload.octets().len();
+        let needs = Needs {
+            payload_len,
+            fragment_len: fragment_len.unwrap_or(payload_len),
+            is_shared: matches!(payload, Payload::Shared(_)),
+            is_masked: self.role().masks_outgoing(),
+        };
+        Ok(self.output.reserve(needs)?)
+    }
+
+    /// Queues a piece of a message, or nothing.
+    fn push_fragment(
+        &mut self,
+        fin: Fin,
+        rsv: Rsv,
+        opcode: DataOpcode,
+        payload: Payload<'_>,
+    ) -> Result<(), SendError> {
+        self.reserve(&payload, None)?;
+        self.push_data(fin == Fin::Last, rsv, opcode, payload);
+        self.output.settle();
         Ok(())
     }
 

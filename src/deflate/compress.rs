@@ -361,7 +361,9 @@ mod tests {
                     assert!(compressor.compress(&noise, false, Part::WholeIfSmaller).is_none());
                     let compressed = compressor.compress(text.as_bytes(), true, Part::Whole).unwrap();
                     let mut payload = Vec::new();
-                    let mut inflated = Inflated { payload: &mut payload, text: None, max_len: 1 << 10 };
+                    let account = &mut crate::budget::Account::default();
+                    let mut inflated =
+                        Inflated { payload: &mut payload, text: None, max_len: 1 << 10, account };
                     decompressor.begin(true);
                     let taken = decompressor.take(compressed.octets(), true, &mut inflated);
                     assert_eq!(taken, Ok(()), "level {level}, {states:?}");

@@ -9,6 +9,7 @@ use super::agreement::Agreement;
 use super::config::{MAX_WINDOW_BITS, MIN_SEND_WINDOW_BITS, States};
 use super::pool::{self, Inflater, Scratch, Stamp};
 use super::window::Window;
+use crate::budget::{Account, Part};
 use crate::error::ProtocolError;
 use crate::role::Role;
 use crate::utf8::Utf8Validator;
@@ -41,6 +42,8 @@ pub(crate) struct Inflated<'a> {
     pub(crate) text: Option<&'a mut Utf8Validator>,
     /// How long the message may become.
     pub(crate) max_len: usize,
+    /// What pays for it.
+    pub(crate) account: &'a mut Account,
 }
 
 /// A message that is being decompressed.
@@ -116,6 +119,27 @@ impl Decompressor {
         Ok(())
     }
 
+    /// How many octets of memory the message that is not whole needs beside what came out of it.
+    pub(crate) fn holds(&self) -> usize {
+        match &self.inflating {
+            // One of its own is the connection's, whether or not there is a message.
+            Some(_) if self.dedicated => 0,
+            Some(_) => STATE_LEN,
+            None => self.held.capacity(),
+        }
+    }
+
+    /// How many it may need once so many compressed octets more have come.
+    pub(crate) fn would_hold(&self, octets: usize, last: bool) -> usize {
+        let len = self.held.len() + octets;
+        match self.inflating {
+            None if last => self.holds(),
+            None if len <= held_len() => self.held_capacity(len).max(self.holds()),
+            None if !self.dedicated => STATE_LEN + self.holds(),
+            _ => self.holds(),
+        }
+    }
+
     /// A state for a message of which `len` octets are there; `None` if they are to be held back.
     fn start(&mut self, len: usize, last: bool) -> Option<Inflating> {
         if !last && len <= held_len() {
@@ -134,13 +158,16 @@ impl Decompressor {
     }
 
     fn hold_back(&mut self, octets: &[u8]) {
-        let (len, capacity) = (self.held.len(), self.held.capacity());
-        let needed = len + octets.len();
-        if needed > capacity {
-            // Doubled, so that many pieces cost no more than a few copies; but no further than most messages go.
-            self.held.reserve_exact((2 * capacity).min(HELD_LEN).max(needed) - len);
-        }
+        let len = self.held.len();
+        self.held.reserve_exact(self.held_capacity(len + octets.len()) - len);
         self.held.extend_from_slice(octets);
+    }
+
+    /// How much room there is to be when so many are held back.
+    fn held_capacity(&self, len: usize) -> usize {
+        let capacity = self.held.capacity();
+        // Doubled, so that many pieces cost no more than a few copies; but no further than most messages go.
+        if len > capacity { (2 * capacity).min(HELD_LEN).max(len) } else { capacity }
     }
 
     /// The message is whole: the next may refer to it.
@@ -294,7 +321,13 @@ impl Inflated<'_> {
         if capacity - len < octets.len() {
             // Doubled, so that many steps cost no more than a few copies; but never past the limit.
             let wanted = capacity.saturating_mul(2).min(self.max_len);
-            self.payload.reserve_exact(octets.len().max(wanted.saturating_sub(len)));
+            let mut additional = octets.len().max(wanted.saturating_sub(len));
+            if self.account.hold(Part::Main, len + additional).is_err() {
+                // What is left of the budget may be enough for no more than what is there.
+                additional = octets.len();
+                self.account.hold(Part::Main, len + additional)?;
+            }
+            self.payload.reserve_exact(additional);
         }
         self.payload.extend_from_slice(octets);
         Ok(())
@@ -329,6 +362,8 @@ const HELD_LEN: usize = 4 << 10;
 const MANY_OWNED_STATES: usize = 1024;
 /// … others do only when holding back would cost as much.
 const CROWDED_HELD_LEN: usize = 48 << 10;
+/// What a state takes, rounded up.
+const STATE_LEN: usize = 48 << 10;
 /// How much is inflated at a time.
 const STEP_LEN: usize = 32 << 10;
 /// The octets that the sender leaves out (§7.2.1), and one that must be left over.
@@ -382,7 +417,8 @@ mod tests {
         last: bool,
         payload: &mut Vec<u8>,
     ) -> Result<(), ProtocolError> {
-        decompressor.take(octets, last, &mut Inflated { payload, text: None, max_len: 1 << 20 })
+        let account = &mut Account::default();
+        decompressor.take(octets, last, &mut Inflated { payload, text: None, max_len: 1 << 20, account })
     }
 
     #[test]

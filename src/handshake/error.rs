@@ -53,6 +53,10 @@ pub enum HandshakeError {
     NoCommonSubprotocol,
     /// `Sec-WebSocket-Extensions` breaks its grammar, in a request or in a response.
     Extensions,
+    /// `Sec-WebSocket-Extensions` names more than 64 extensions, or more than 256 parameters, in a request or in a response.
+    TooManyExtensions,
+    /// The request offers more than 64 subprotocols.
+    TooManySubprotocols,
     /// The application selected a subprotocol that the client had not offered.
     SelectionNotOffered,
     /// The application refused the request with this status.
@@ -115,7 +119,10 @@ impl HandshakeError {
             Self::Method => 405,
             Self::Timeout => 408,
             Self::Upgrade | Self::UnsupportedVersion(_) => 426,
-            Self::HeadTooLarge | Self::TooManyHeaders => 431,
+            Self::HeadTooLarge
+            | Self::TooManyHeaders
+            | Self::TooManyExtensions
+            | Self::TooManySubprotocols => 431,
             Self::SelectionNotOffered => 500,
             Self::Refused(status) => *status,
             Self::Status(_)
@@ -137,7 +144,10 @@ impl HandshakeError {
     pub const fn section(&self) -> &'static str {
         match self {
             Self::MalformedHead => "RFC 9112 §2.2",
-            Self::HeadTooLarge | Self::TooManyHeaders => "RFC 6455 §10.4",
+            Self::HeadTooLarge
+            | Self::TooManyHeaders
+            | Self::TooManyExtensions
+            | Self::TooManySubprotocols => "RFC 6455 §10.4",
             Self::Method
             | Self::HttpVersion
             | Self::Target
@@ -194,6 +204,8 @@ impl fmt::Display for HandshakeError {
             Self::DuplicateSubprotocol => "request offers a subprotocol twice",
             Self::NoCommonSubprotocol => "request offers no supported subprotocol",
             Self::Extensions => "malformed sec-websocket-extensions",
+            Self::TooManyExtensions => "too many extensions or parameters of extensions",
+            Self::TooManySubprotocols => "request offers too many subprotocols",
             Self::SelectionNotOffered => "selected subprotocol was not offered by the client",
             Self::Refused(status) => return write!(f, "request was refused with status {status}"),
             Self::Status(status) => return write!(f, "server answered with status {status}, not 101"),
@@ -244,6 +256,8 @@ mod tests {
             (E::DuplicateSubprotocol, Some(400), "RFC 6455 §4.2.1"),
             (E::NoCommonSubprotocol, Some(400), "RFC 6455 §4.2.2"),
             (E::Extensions, Some(400), "RFC 6455 §9.1"),
+            (E::TooManyExtensions, Some(431), "RFC 6455 §10.4"),
+            (E::TooManySubprotocols, Some(431), "RFC 6455 §10.4"),
             (E::SelectionNotOffered, Some(500), "RFC 6455 §4.2.2"),
             (E::Refused(401), Some(401), "RFC 6455 §4.2.2"),
             (E::Status(200), None, "RFC 6455 §4.1"),

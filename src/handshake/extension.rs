@@ -32,12 +32,24 @@ impl<'a> Extension<'a> {
     /// # Errors
     ///
     /// [`HandshakeError::Extensions`] when the header breaks the grammar; then nothing of it may be used.
+    /// [`HandshakeError::TooManyExtensions`] when it names more than 64 extensions, or more than 256 parameters in all of
+    /// them: nothing behind is looked at, so that a long header costs no more than its own octets and 32 KiB.
     pub fn parse<H: Headers + ?Sized>(headers: &'a H) -> Result<Vec<Self>, HandshakeError> {
         Self::list(headers.values_of("sec-websocket-extensions"))
     }
 
     pub(super) fn list(lines: impl Iterator<Item = &'a [u8]>) -> Result<Vec<Self>, HandshakeError> {
-        elements(lines).map(|element| Self::one(element).ok_or(HandshakeError::Extensions)).collect()
+        let (mut list, mut parameters) = (Vec::new(), 0);
+        for element in elements(lines) {
+            // RFC 6455 §10.4: what is left out could not be told from what was declined, so it is refused.
+            if list.len() == MAX_EXTENSIONS {
+                return Err(HandshakeError::TooManyExtensions);
+            }
+            let extension = Self::one(element, MAX_PARAMETERS - parameters)?;
+            parameters += extension.parameters.len();
+            list.push(extension);
+        }
+        Ok(list)
     }
 
     /// The extension's name, in the case in which it was received.
@@ -53,20 +65,17 @@ impl<'a> Extension<'a> {
 
     /// `extension-token *( ";" extension-param )`, with white space around `;` and `=` (RFC 6455 §4.3 is written
     /// in the grammar of RFC 2616, which implies it).
-    fn one(element: &'a [u8]) -> Option<Self> {
+    fn one(element: &'a [u8], max_parameters: usize) -> Result<Self, HandshakeError> {
         let mut cursor = Cursor { rest: element };
-        let name = cursor.token()?;
+        let name = cursor.token().ok_or(HandshakeError::Extensions)?;
         let mut parameters = Vec::new();
         while !cursor.is_at_end() {
-            cursor.separator(b';')?;
-            let parameter = cursor.token()?;
-            let value = match cursor.separator(b'=') {
-                Some(()) => Some(cursor.value()?),
-                None => None,
-            };
-            parameters.push((parameter, value));
+            if parameters.len() == max_parameters {
+                return Err(HandshakeError::TooManyExtensions);
+            }
+            parameters.push(cursor.parameter().ok_or(HandshakeError::Extensions)?);
         }
-        Some(Self { name, parameters })
+        Ok(Self { name, parameters })
     }
 }
 
@@ -78,6 +87,17 @@ struct Cursor<'a> {
 impl<'a> Cursor<'a> {
     fn is_at_end(&self) -> bool {
         self.rest.is_empty()
+    }
+
+    /// `";" token [ "=" ( token | quoted-string ) ]`
+    fn parameter(&mut self) -> Option<(&'a str, Option<Cow<'a, str>>)> {
+        self.separator(b';')?;
+        let name = self.token()?;
+        let value = match self.separator(b'=') {
+            Some(()) => Some(self.value()?),
+            None => None,
+        };
+        Some((name, value))
     }
 
     fn token(&mut self) -> Option<&'a str> {
@@ -130,3 +150,8 @@ impl<'a> Cursor<'a> {
         }
     }
 }
+
+/// How many extensions are looked at …
+const MAX_EXTENSIONS: usize = 64;
+/// … and how many parameters, in all of them: four for each, as many as permessage-deflate has.
+const MAX_PARAMETERS: usize = 256;

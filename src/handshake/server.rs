@@ -57,7 +57,8 @@ use alloc::vec::Vec;
 ///
 /// The [`Refusal`] to send. Its [`reason`](Refusal::reason) says what was wrong, its [`status`](Refusal::status) is 400
 /// unless a better one fits: 405 for a method other than `GET`, 426 without `Upgrade: websocket` or with a version
-/// other than 13, 403 for an origin that is not allowed.
+/// other than 13, 403 for an origin that is not allowed, 431 for more than 64 subprotocols or extensions, or 256 parameters of
+/// extensions: what stands behind is not looked at.
 pub fn accept<H: Headers + ?Sized>(
     request: &Request<'_, H>,
     options: &ServerOptions,

@@ -13,6 +13,10 @@ pub(super) fn offered<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Result<Vec<S
     let mut seen = BTreeSet::new();
     let mut offered = Vec::new();
     for element in elements(lines) {
+        // RFC 6455 §10.4: a list without end must not cost many times its octets.
+        if offered.len() == MAX_OFFERED {
+            return Err(HandshakeError::TooManySubprotocols);
+        }
         let name = token(element).ok_or(HandshakeError::Subprotocol)?;
         // RFC 6455 §4.1 item 10: the client's values must all be different. A client that breaks this is
         // refused, since which of the two it would act on is anybody's guess.
@@ -23,6 +27,9 @@ pub(super) fn offered<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Result<Vec<S
     }
     Ok(offered)
 }
+
+/// How many subprotocols a request may offer.
+const MAX_OFFERED: usize = 64;
 
 /// The names that an application wants to offer or support.
 pub(super) fn checked<S: AsRef<str>>(

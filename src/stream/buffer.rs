@@ -157,6 +157,11 @@ impl Input {
         *self = Self::with(rest);
     }
 
+    /// How many octets of memory it has, once it is parked.
+    pub(super) fn holds(&self) -> usize {
+        self.buffer.capacity()
+    }
+
     /// Forgets everything.
     pub(super) fn clear(&mut self) {
         give(mem::take(self).buffer);

@@ -6,6 +6,7 @@ use crate::connection::{
     ReceivePath,
 };
 use crate::error::ProtocolError;
+use crate::frame::MAX_HEADER_LEN;
 
 /// The parse state and its input: with the unsplit socket, or behind a lock of its own.
 #[derive(Debug)]
@@ -95,6 +96,14 @@ impl ReceiveSide {
             self.last = if is_large { MESSAGE | LARGE } else { MESSAGE };
         }
         Ok(Some(located.kind))
+    }
+
+    /// Gives the input's buffer back to the pool, as long as nothing is read or parsed. What is left of it has to be paid for,
+    /// unless it is the beginning of a header.
+    pub(super) fn park(&mut self) -> Result<(), ProtocolError> {
+        self.input.park();
+        let held = self.input.holds();
+        self.path.hold_input(if held < MAX_HEADER_LEN { 0 } else { held })
     }
 
     /// What has come since the timers looked.

@@ -160,7 +160,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
                     if self.poll_read_ahead(cx, receive, outbox, written).is_ready() {
                         return Poll::Ready(Progress::Again);
                     }
-                    receive.input.park();
+                    if let Err(error) = receive.park() {
+                        outbox.fail(error);
+                        return Poll::Ready(Progress::Again);
+                    }
                     return self.poll_timer(cx, receive, outbox, Reading::LeftAlone);
                 }
                 match receive.parsed {
@@ -195,6 +198,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
             }
             _ => {
                 let read_len = receive.read_len();
+                receive.path.input_is_pooled();
                 poll_fill(Pin::new(io), cx, &mut receive.input, read_len)
             }
         };
@@ -222,8 +226,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
                 if !coop::has_budget_remaining() {
                     return self.poll_timer(cx, receive, outbox, Reading::Busy);
                 }
-                receive.input.park();
+                let parked = receive.park();
                 receive.path.release_buffers();
+                if let Err(error) = parked {
+                    outbox.fail(error);
+                    return Poll::Ready(Progress::Again);
+                }
                 self.poll_timer(cx, receive, outbox, Reading::Dry)
             }
         }
@@ -250,7 +258,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
                 // Pongs that it has queued are offered at once.
                 continue;
             }
-            receive.input.park();
+            if let Err(error) = receive.park() {
+                outbox.fail(error);
+                continue;
+            }
             if written.is_ready() {
                 return Poll::Ready(Ok(()));
             }

@@ -32,6 +32,7 @@ pub(crate) fn ends(faces: &[Face]) -> impl Iterator<Item = (Role, Face)> + '_ {
 }
 
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "a test has one or two of them")]
 pub(crate) enum Socket {
     Whole(WebSocket<Transport>),
     Halves(Receiver<Transport>, Sender<Transport>),

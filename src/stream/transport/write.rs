@@ -34,6 +34,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
             let Poll::Ready(written) = poll_write_some(Pin::new(&mut *io), cx, outbox)? else {
                 // Whoever waits for what has been taken need not wait for what others have queued behind it.
                 taken = Poll::Pending;
+                if let Err(exhausted) = outbox.output.keep_lent() {
+                    outbox.fail(exhausted.into());
+                }
                 break;
             };
             if written == 0 {
