@@ -261,14 +261,6 @@ fn server_receives_no_common_subprotocol_when_one_is_required() {
     assert_eq!(ServerOptions::new().subprotocols(["a", "a"]), Err(InvalidSubprotocol::Duplicate));
 }
 
-#[test]
-fn server_receives_ten_thousand_subprotocols() {
-    let line: Vec<String> = (0..10_000).map(|n| format!("p{n}")).collect();
-    let line = line.join(",");
-    let (acceptance, _) = offer(&[line.as_bytes()], &["p9999"]);
-    assert_eq!(acceptance.subprotocol(), Some("p9999"));
-}
-
 // Extensions: this server agrees to none.
 
 #[test]
