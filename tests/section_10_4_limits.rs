@@ -8,7 +8,7 @@ use support::allocations::{Counting, allocated_by, held_by, peak_of};
 use support::{BOTH_ROLES, Event, connection, every_split, from_peer, key_len, server_frame};
 
 /// What a message that is not whole costs besides its octets.
-const STATE: usize = 96;
+const STATE: usize = 104;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
