@@ -3,7 +3,7 @@
 use sansocket::connection::{CloseReport, Connection, Event, KeySource, TransportPhase};
 use sansocket::deflate::{Agreement, DeflateConfig, Direction, States};
 use sansocket::frame::{CloseFrame, MaskingKey};
-use sansocket::{CloseCode, Config, Failure, Limits, Message, Role};
+use sansocket::{Budget, CloseCode, Config, Failure, Limits, Message, ProtocolError, Role};
 
 use crate::frames::wire_frames;
 use crate::{Input, allocations, frames_of};
@@ -39,6 +39,9 @@ pub fn receive(role: Role, compressed: Compressed, octets: &[u8]) {
     let allowed = settings.allowed_memory(&wire, &whole);
     assert!(peak <= allowed, "{peak} octets held, {allowed} allowed");
     assert_eq!(counted.report, whole.report);
+
+    driver.is_counted = false;
+    settings.run_with_budget(&driver, &wire, &whole);
 }
 
 struct Settings {
@@ -48,6 +51,7 @@ struct Settings {
     closes_first: bool,
     limits: Limits,
     agreement: Option<Agreement>,
+    budget: Budget,
 }
 
 /// How a driver goes about it.
@@ -92,11 +96,15 @@ impl Settings {
                 .with_server(direction)
                 .with_client(direction)
         });
-        Self { role, is_raw: flags & 1 != 0, closes_first: flags & 2 != 0, limits, agreement }
+        let budget = Budget::new(BUDGETS[usize::from(flags >> 2 & 3)]);
+        Self { role, is_raw: flags & 1 != 0, closes_first: flags & 2 != 0, limits, agreement, budget }
     }
 
-    fn connection(&self) -> Connection {
-        let config = Config::default().limits(self.limits);
+    fn connection(&self, budget: Option<&Budget>) -> Connection {
+        let mut config = Config::default().limits(self.limits);
+        if let Some(budget) = budget {
+            config = config.budget(budget.clone());
+        }
         let mut connection = match self.role {
             Role::Server => Connection::server(&config),
             Role::Client => Connection::client(&config, KeySource::injected(|| MaskingKey::new(OWN_KEY))),
@@ -112,12 +120,25 @@ impl Settings {
     }
 
     fn run(&self, driver: &Driver, wire: &[u8]) -> Transcript {
-        let mut running = Running {
-            connection: self.connection(),
-            driver,
-            unread: Vec::new(),
-            transcript: Transcript::default(),
-        };
+        self.run_connection(self.connection(None), driver, wire)
+    }
+
+    /// Enough of a budget makes no difference, and too little fails what is not whole; all of it comes back.
+    fn run_with_budget(&self, driver: &Driver, wire: &[u8], whole: &Transcript) {
+        let paid = self.run_connection(self.connection(Some(&self.budget)), driver, wire);
+        assert_eq!(self.budget.in_use(), 0);
+        if paid.failure == Some(Failure::Protocol(ProtocolError::BudgetExhausted(self.role))) {
+            assert_ne!(self.budget.octets(), usize::MAX);
+            assert!(whole.events.starts_with(&paid.events));
+        } else {
+            assert_eq!((&paid.events, paid.failure), (&whole.events, whole.failure));
+            assert_eq!(paid.report, whole.report);
+        }
+    }
+
+    fn run_connection(&self, connection: Connection, driver: &Driver, wire: &[u8]) -> Transcript {
+        let mut running =
+            Running { connection, driver, unread: Vec::new(), transcript: Transcript::default() };
         let mut rest = wire;
         if driver.pieces.is_empty() {
             running.read(rest);
@@ -352,6 +373,8 @@ const WHOLE: Driver = Driver {
 
 const OWN_KEY: [u8; 4] = [0xa1, 0xb2, 0xc3, 0xd4];
 const LENGTHS: [usize; 8] = [16 << 20, 64 << 10, 1000, 126, 125, 16, 1, 0];
+/// Enough, and nothing, one lease and four of them.
+const BUDGETS: [usize; 4] = [usize::MAX, 0, 16 << 10, 64 << 10];
 const EMPTY_FRAGMENTS: [u32; 4] = [100_000, 3, 1, 0];
 const PIECES: [usize; 12] = [1, 2, 3, 5, 8, 13, 14, 64, 200, 1000, 4096, 70_000];
 const MAX_PIECES: usize = 400;
