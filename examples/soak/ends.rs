@@ -1,6 +1,5 @@
 //! The clients, which come again when their connection has ended, and the server.
 
-use std::error::Error;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use crate::AnyError;
 use crate::conversation::End;
 use crate::faces::converse;
 use crate::ledger::{Ended, Ledger, Record};
@@ -22,15 +22,12 @@ use crate::plan::{BrokenHandshake, Fault, Plan, Random};
 use crate::raw::misbehave;
 use crate::wire::{Wire, arm};
 
-type AnyError = Box<dyn Error + Send + Sync>;
-
 /// What both sides know.
 #[derive(Debug, Clone)]
 pub(crate) struct Run {
     pub(crate) seed: u64,
     pub(crate) port: u16,
     pub(crate) config: Config,
-    pub(crate) handshake_timeout: Duration,
     /// For how long an end of a connection may be slow in all, well below any timeout.
     pub(crate) patience: Duration,
     /// No connection takes longer: not one with a peer that never reads, either.
@@ -86,7 +83,7 @@ async fn connect(run: &Run, record: &Arc<Record>) -> Result<Ended, AnyError> {
         request = request.deflate(DeflateConfig::default());
     }
     let config = run.config.clone().fragment_len(plan.fragment_len);
-    let connector = Connector::default().config(config).handshake_timeout(run.handshake_timeout);
+    let connector = Connector::default().config(config);
     let (io, trigger) = Wire::new(tcp);
     let (socket, _response) = connector.connect_over(io, &request).await?;
     arm(&trigger, record, Role::Client);
@@ -151,7 +148,6 @@ pub(crate) async fn serve(run: Run, listener: TcpListener) -> io::Result<()> {
         Acceptor::default()
             .options(ServerOptions::new().deflate(DeflateConfig::default()))
             .config(run.config.clone().fragment_len(len))
-            .handshake_timeout(run.handshake_timeout)
     });
     let mut connections = JoinSet::new();
     let mut number = 0;

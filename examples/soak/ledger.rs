@@ -106,6 +106,7 @@ impl Record {
 pub(crate) struct Ledger {
     records: Mutex<HashMap<u64, Arc<Record>>>,
     pub(crate) connections: AtomicU64,
+    pub(crate) compressed: AtomicU64,
     pub(crate) clean: AtomicU64,
     pub(crate) reconnects: AtomicU64,
     pub(crate) messages: AtomicU64,
@@ -134,7 +135,8 @@ impl Ledger {
             plan,
         });
         lock(&self.records).insert(record.plan.id, Arc::clone(&record));
-        self.connections.fetch_add(1, Ordering::Relaxed);
+        self.add(&self.connections, 1);
+        self.add(&self.compressed, u64::from(record.plan.deflate));
         record
     }
 
