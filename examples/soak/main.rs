@@ -4,7 +4,7 @@
 //! Real TCP on the loopback. The seed and the number of a connection say what it does: who sends what and how much, by
 //! which methods (lending, owned, `Stream` and `Sink`, halves), in fragments or not, compressed or not, who reads slowly, who
 //! gives up futures, who closes; and what goes wrong, at which octet or message. When a connection has ended its client comes
-//! again, with a new number. What is left to chance is scheduling.
+//! again, with a new number. One client of twenty is a thread of the blocking layer. What is left to chance is scheduling.
 //!
 //! Each message says which it is, and has a checksum. What must hold, for each direction of each connection:
 //!
@@ -23,6 +23,7 @@
 //!
 //! Any violation is printed with the plan and the history of its connection, and the exit status is 1.
 
+mod blocking;
 mod conversation;
 mod ends;
 mod faces;
@@ -145,7 +146,10 @@ fn soak(options: &Options) -> Result<bool, AnyError> {
     }
     let tasks_left = alive();
     drop(run);
-    drop((server_runtime, client_runtime));
+    // A thread that hangs has been told of as a connection that was left open.
+    for runtime in [client_runtime, server_runtime] {
+        runtime.shutdown_timeout(Duration::from_secs(10));
+    }
     let files_left = open_files().zip(files_before).map_or(0, |(after, before)| after.saturating_sub(before));
     let open = ledger.open.load(Ordering::Acquire);
     if tasks_left != [0, 0] {
@@ -192,6 +196,7 @@ fn summarize(ledger: &Ledger, took: Duration, memory: &Memory) {
     row("connections", load(&ledger.connections));
     row("  reconnects", load(&ledger.reconnects));
     row("  compressed", load(&ledger.compressed));
+    row("  of a thread of the blocking layer", load(&ledger.blocking));
     row("  clean at both ends", load(&ledger.clean));
     row("messages received and checked", load(&ledger.messages));
     row("octets of payload", load(&ledger.octets));
