@@ -126,4 +126,4 @@ const HEAP_GROWTH: u64 = 8 << 20;
 const RESIDENT_GROWTH: u64 = 32 << 20;
 
 /// What may be left when all is over, in octets: what the process keeps for itself, whatever it did.
-const LEFT: usize = 64 << 10;
+const LEFT: usize = 16 << 10;
