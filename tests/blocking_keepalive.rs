@@ -7,6 +7,7 @@ mod support;
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -337,6 +338,29 @@ fn both_keep_a_timeout_that_the_caller_sets_later() {
         for _ in 0..3 {
             assert!(matches!(near.receive(), Err(Error::WouldBlock)));
         }
+    }
+}
+
+// (d) row 16: a peer that is gone is found whatever the caller does to the timeouts of the socket.
+#[test]
+fn both_fail_when_the_peer_is_gone_after_the_caller_took_its_timeout_back() {
+    for role in BOTH_ROLES {
+        let (near, far) = tcp_pair();
+        let config = quiet().ping_interval(millis(200)).dead_peer_timeout(millis(200));
+        let mut near = socket(role, near, &config);
+        near.get_ref().unwrap().set_read_timeout(millis(5)).unwrap();
+        // Deadlines are armed, and the transport's timeouts set for them.
+        for _ in 0..3 {
+            assert!(matches!(near.receive(), Err(Error::WouldBlock)));
+        }
+        near.get_ref().unwrap().set_read_timeout(None).unwrap();
+        let (done, received) = mpsc::channel();
+        let waiting = thread::spawn(move || done.send(near.receive()));
+        let received = received.recv_timeout(Duration::from_secs(10));
+        // A receive that waits for ever ends with the transport.
+        drop(far);
+        assert!(matches!(received, Ok(Err(Error::DeadPeer))), "{role:?}: {received:?}");
+        waiting.join().unwrap().unwrap();
     }
 }
 

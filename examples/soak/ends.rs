@@ -1,6 +1,5 @@
 //! The clients, which come again when their connection has ended, and the server.
 
-use std::error::Error;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,14 +14,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use crate::AnyError;
+use crate::blocking;
 use crate::conversation::End;
 use crate::faces::converse;
 use crate::ledger::{Ended, Ledger, Record};
-use crate::plan::{BrokenHandshake, Fault, Plan, Random};
+use crate::plan::{BrokenHandshake, Face, Fault, Plan, Random, index};
 use crate::raw::misbehave;
 use crate::wire::{Wire, arm};
-
-type AnyError = Box<dyn Error + Send + Sync>;
 
 /// What both sides know.
 #[derive(Debug, Clone)]
@@ -30,7 +29,6 @@ pub(crate) struct Run {
     pub(crate) seed: u64,
     pub(crate) port: u16,
     pub(crate) config: Config,
-    pub(crate) handshake_timeout: Duration,
     /// For how long an end of a connection may be slow in all, well below any timeout.
     pub(crate) patience: Duration,
     /// No connection takes longer: not one with a peer that never reads, either.
@@ -49,7 +47,9 @@ pub(crate) async fn client(run: Run, number: u64) {
             return;
         }
         run.ledger.add(&run.ledger.reconnects, u64::from(session > 0));
-        let record = run.ledger.begin(Plan::new(run.seed, number << 32 | session));
+        let plan = Plan::new(run.seed, number << 32 | session);
+        let is_blocking = number.is_multiple_of(BLOCKING);
+        let record = run.ledger.begin(if is_blocking { plan.over_the_blocking_layer() } else { plan });
         let both = async {
             let ended = match connect(&run, &record).await {
                 Ok(ended) => ended,
@@ -73,6 +73,11 @@ pub(crate) async fn client(run: Run, number: u64) {
 
 async fn connect(run: &Run, record: &Arc<Record>) -> Result<Ended, AnyError> {
     let plan = &record.plan;
+    if plan.faces[index(Role::Client)] == Face::Blocking {
+        let (run, end) = (run.clone(), End::new(Role::Client, record, run));
+        let talking = tokio::task::spawn_blocking(move || blocking::client(&run, &end));
+        return talking.await.unwrap_or(Ok(Ended::Panicked));
+    }
     let uri = format!("ws://127.0.0.1:{}/{}", run.port, plan.id);
     let tcp = TcpStream::connect(("127.0.0.1", run.port)).await?;
     tcp.set_nodelay(true)?;
@@ -86,7 +91,7 @@ async fn connect(run: &Run, record: &Arc<Record>) -> Result<Ended, AnyError> {
         request = request.deflate(DeflateConfig::default());
     }
     let config = run.config.clone().fragment_len(plan.fragment_len);
-    let connector = Connector::default().config(config).handshake_timeout(run.handshake_timeout);
+    let connector = Connector::default().config(config);
     let (io, trigger) = Wire::new(tcp);
     let (socket, _response) = connector.connect_over(io, &request).await?;
     arm(&trigger, record, Role::Client);
@@ -151,7 +156,6 @@ pub(crate) async fn serve(run: Run, listener: TcpListener) -> io::Result<()> {
         Acceptor::default()
             .options(ServerOptions::new().deflate(DeflateConfig::default()))
             .config(run.config.clone().fragment_len(len))
-            .handshake_timeout(run.handshake_timeout)
     });
     let mut connections = JoinSet::new();
     let mut number = 0;
@@ -244,5 +248,8 @@ async fn raw_server(
     tcp.write_all(&acceptance.to_bytes()).await?;
     Ok(misbehave(tcp, Role::Server, record).await)
 }
+
+/// One client of so many is a thread of the blocking layer.
+const BLOCKING: u64 = 20;
 
 const FRAGMENT_LENS: [Option<usize>; 4] = [None, None, Some(1000), Some(70_000)];

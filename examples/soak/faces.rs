@@ -113,7 +113,7 @@ async fn receive<S: Transport>(
             return Ok(Received::Done);
         }
         Face::StreamAndSink => socket.next().await.transpose()?,
-        Face::Owned | Face::Split => socket.receive().await?,
+        Face::Owned | Face::Split | Face::Blocking => socket.receive().await?,
     };
     let Some(message) = message else { return Ok(Received::End) };
     let number = end.received(message.kind(), message.payload());

@@ -12,7 +12,7 @@ use sansocket::stream::Error;
 use tokio::sync::watch;
 
 use crate::judge::judge;
-use crate::plan::{Plan, Traffic, index};
+use crate::plan::{Face, Plan, Traffic, index};
 
 /// How one end of a connection ended.
 #[derive(Debug, Clone)]
@@ -106,6 +106,8 @@ impl Record {
 pub(crate) struct Ledger {
     records: Mutex<HashMap<u64, Arc<Record>>>,
     pub(crate) connections: AtomicU64,
+    pub(crate) compressed: AtomicU64,
+    pub(crate) blocking: AtomicU64,
     pub(crate) clean: AtomicU64,
     pub(crate) reconnects: AtomicU64,
     pub(crate) messages: AtomicU64,
@@ -134,7 +136,9 @@ impl Ledger {
             plan,
         });
         lock(&self.records).insert(record.plan.id, Arc::clone(&record));
-        self.connections.fetch_add(1, Ordering::Relaxed);
+        self.add(&self.connections, 1);
+        self.add(&self.compressed, u64::from(record.plan.deflate));
+        self.add(&self.blocking, u64::from(record.plan.faces[index(Role::Client)] == Face::Blocking));
         record
     }
 

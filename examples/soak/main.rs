@@ -4,7 +4,7 @@
 //! Real TCP on the loopback. The seed and the number of a connection say what it does: who sends what and how much, by
 //! which methods (lending, owned, `Stream` and `Sink`, halves), in fragments or not, compressed or not, who reads slowly, who
 //! gives up futures, who closes; and what goes wrong, at which octet or message. When a connection has ended its client comes
-//! again, with a new number. What is left to chance is scheduling.
+//! again, with a new number. One client of twenty is a thread of the blocking layer. What is left to chance is scheduling.
 //!
 //! Each message says which it is, and has a checksum. What must hold, for each direction of each connection:
 //!
@@ -18,17 +18,22 @@
 //! 5. A peer that sends a wrong frame is told so in a Close frame with the right code, and what it sent before is delivered.
 //! 6. Every connection ends, at both ends. When the time is up the server's table is empty, no task is left, and as many
 //!    files are open as before.
-//! 7. After the first minute — half the time, if there is less than two — memory does not grow: `GROWTH`.
+//! 7. After the first minute memory does not grow, if the run is long enough to tell. When all is over, nothing that was
+//!    allocated for a connection is left on the heap, whose octets are counted: `memory.rs`.
 //!
 //! Any violation is printed with the plan and the history of its connection, and the exit status is 1.
 
+mod blocking;
 mod conversation;
 mod ends;
 mod faces;
 mod judge;
 mod ledger;
+mod memory;
 mod message;
 mod plan;
+#[path = "../../tests/support/process_heap.rs"]
+mod process_heap;
 mod raw;
 mod wire;
 
@@ -41,10 +46,15 @@ use std::time::{Duration, Instant};
 
 use ends::{Run, client, serve};
 use ledger::{Ledger, lock};
+use memory::Memory;
+use process_heap::ProcessHeap;
 use sansocket::Config;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
+
+#[global_allocator]
+static ALLOCATOR: ProcessHeap = ProcessHeap;
 
 type AnyError = Box<dyn Error + Send + Sync>;
 
@@ -85,7 +95,8 @@ fn soak(options: &Options) -> Result<bool, AnyError> {
     let Options { clients, time, seed } = *options;
     // The first runtime of a process opens files that stay.
     drop(runtime("first")?);
-    let files_before = open_files();
+    message::prepare();
+    let (files_before, heap_before) = (open_files(), process_heap::live());
     let ledger = Arc::new(Ledger::default());
     // Each side has threads of its own: what the library keeps for a thread is not shared by the two.
     let (server_runtime, client_runtime) = (runtime("server")?, runtime("client")?);
@@ -96,9 +107,8 @@ fn soak(options: &Options) -> Result<bool, AnyError> {
         port: listener.local_addr()?.port(),
         // A run that is shorter than the default timeouts would be over before they are.
         config: if is_short { short_timeouts() } else { Config::default() },
-        handshake_timeout: Duration::from_secs(if is_short { 3 } else { 10 }),
         patience: Duration::from_millis(if is_short { 1000 } else { 5000 }),
-        longest: Duration::from_secs(if is_short { 45 } else { 240 }),
+        longest: Duration::from_secs(240),
         ledger: Arc::clone(&ledger),
         stop: Arc::new(AtomicBool::new(false)),
     };
@@ -111,7 +121,7 @@ fn soak(options: &Options) -> Result<bool, AnyError> {
     let server = server_runtime.spawn(serve(run.clone(), listener));
     let tasks: Vec<_> =
         (0..clients).map(|number| client_runtime.spawn(client(run.clone(), number))).collect();
-    let memory = sample_memory(&ledger, begun, time);
+    let memory = memory::sample(&ledger, begun, time);
     run.stop.store(true, Ordering::Relaxed);
 
     let longest = run.longest;
@@ -128,11 +138,18 @@ fn soak(options: &Options) -> Result<bool, AnyError> {
         Ok(served) => served??,
         Err(_) => complaints.push("the server's table is not empty".to_owned()),
     }
+    let alive = || [&server_runtime, &client_runtime].map(|runtime| runtime.metrics().num_alive_tasks());
     // A task that has ended is not quite gone.
-    thread::sleep(Duration::from_millis(200));
-    let tasks_left = [&server_runtime, &client_runtime].map(|runtime| runtime.metrics().num_alive_tasks());
+    let until = Instant::now() + Duration::from_secs(10);
+    while alive() != [0, 0] && Instant::now() < until {
+        thread::sleep(Duration::from_millis(10));
+    }
+    let tasks_left = alive();
     drop(run);
-    drop((server_runtime, client_runtime));
+    // A thread that hangs has been told of as a connection that was left open.
+    for runtime in [client_runtime, server_runtime] {
+        runtime.shutdown_timeout(Duration::from_secs(10));
+    }
     let files_left = open_files().zip(files_before).map_or(0, |(after, before)| after.saturating_sub(before));
     let open = ledger.open.load(Ordering::Acquire);
     if tasks_left != [0, 0] {
@@ -141,88 +158,31 @@ fn soak(options: &Options) -> Result<bool, AnyError> {
     if files_left > 0 || open > 0 {
         complaints.push(format!("connections left: {open}, files left: {files_left}"));
     }
-    complaints.extend(memory.grown());
+    complaints.extend(memory.complaints());
     summarize(&ledger, begun.elapsed(), &memory);
-    println!("left: {open} connections of the server, {tasks_left:?} tasks, {files_left} files");
+    let all_is_well = ledger.violations.load(Ordering::Relaxed) == 0;
+    drop(ledger);
+    let (heap_left, complaint) = memory::left(heap_before);
+    complaints.extend(complaint);
+    println!(
+        "left: {open} connections of the server, {tasks_left:?} tasks, {files_left} files, {heap_left} octets on the heap"
+    );
     for complaint in &complaints {
         eprintln!("VIOLATION: {complaint} (seed {seed})");
     }
-    Ok(complaints.is_empty() && ledger.violations.load(Ordering::Relaxed) == 0)
+    Ok(complaints.is_empty() && all_is_well)
 }
 
 fn runtime(name: &str) -> Result<Runtime, AnyError> {
     Ok(Builder::new_multi_thread().worker_threads(2).thread_name(name).enable_all().build()?)
 }
 
+/// Long enough for a busy machine to do in time what has to be done in it.
 fn short_timeouts() -> Config {
     Config::default()
         .ping_interval(Some(Duration::from_secs(2)))
-        .dead_peer_timeout(Some(Duration::from_secs(2)))
-        .write_timeout(Some(Duration::from_secs(3)))
-        .close_timeout(Duration::from_secs(4))
-}
-
-/// Resident memory over time, in octets. Zeroes where the system does not tell.
-#[derive(Debug)]
-struct Memory {
-    /// The most that was resident until the first minute was over.
-    early: u64,
-    /// The median of the last minute.
-    late: u64,
-    most: u64,
-}
-
-impl Memory {
-    fn grown(&self) -> Option<String> {
-        let bound = self.early + self.early / GROWTH.0 + GROWTH.1;
-        (self.late > bound)
-            .then(|| format!("memory has grown from {} to {}, above {bound}", self.early, self.late))
-    }
-}
-
-/// Waits until the time is up, and looks at the memory meanwhile.
-fn sample_memory(ledger: &Ledger, begun: Instant, time: Duration) -> Memory {
-    let minute = Duration::from_secs(60).min(time / 2);
-    let mut samples: Vec<(Duration, u64)> = Vec::new();
-    let mut next_line = Duration::ZERO;
-    loop {
-        let now = begun.elapsed();
-        let resident = resident();
-        samples.push((now, resident));
-        if now >= next_line || now >= time {
-            let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-            println!(
-                "{:4} s: {:4} open, {:8} connections, {:10} messages, {:8} MB received, {:6} KiB resident",
-                now.as_secs(),
-                ledger.open.load(Ordering::Relaxed),
-                load(&ledger.connections),
-                load(&ledger.messages),
-                load(&ledger.octets) / 1_000_000,
-                resident >> 10,
-            );
-            next_line += (time / 20).max(Duration::from_secs(1));
-        }
-        if now >= time {
-            break;
-        }
-        thread::sleep(Duration::from_millis(250).min(time - now));
-    }
-    let until = |end| samples.iter().filter(move |(at, _)| *at <= end).map(|(_, resident)| *resident);
-    let mut last: Vec<_> =
-        samples.iter().filter(|(at, _)| *at >= time - minute).map(|(_, resident)| *resident).collect();
-    last.sort_unstable();
-    Memory {
-        early: until(minute).max().unwrap_or(0),
-        late: last.get(last.len() / 2).copied().unwrap_or(0),
-        most: until(time * 2).max().unwrap_or(0),
-    }
-}
-
-/// What of this process is in memory.
-fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
-    line.split_whitespace().next().and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) << 10
+        .dead_peer_timeout(Some(Duration::from_secs(10)))
+        .write_timeout(Some(Duration::from_secs(10)))
 }
 
 fn open_files() -> Option<usize> {
@@ -235,6 +195,8 @@ fn summarize(ledger: &Ledger, took: Duration, memory: &Memory) {
     println!("\nafter {took:.1?}");
     row("connections", load(&ledger.connections));
     row("  reconnects", load(&ledger.reconnects));
+    row("  compressed", load(&ledger.compressed));
+    row("  of a thread of the blocking layer", load(&ledger.blocking));
     row("  clean at both ends", load(&ledger.clean));
     row("messages received and checked", load(&ledger.messages));
     row("octets of payload", load(&ledger.octets));
@@ -245,9 +207,13 @@ fn summarize(ledger: &Ledger, took: Duration, memory: &Memory) {
     row("changed", load(&ledger.corrupt));
     row("left open", load(&ledger.left_open));
     row("violations", load(&ledger.violations));
-    row("KiB resident, at most in the first minute", memory.early >> 10);
-    row("KiB resident, median of the last minute", memory.late >> 10);
-    row("KiB resident, at most", memory.most >> 10);
+    let span = memory.span.as_secs();
+    row(&format!("KiB on the heap, median from {span} s to {} s", 2 * span), memory.heap.early >> 10);
+    row(&format!("KiB on the heap, median of the last {span} s"), memory.heap.late >> 10);
+    row("KiB on the heap, at most", process_heap::peak() as u64 >> 10);
+    row(&format!("KiB resident, median from {span} s to {} s", 2 * span), memory.resident.early >> 10);
+    row(&format!("KiB resident, median of the last {span} s"), memory.resident.late >> 10);
+    row("KiB resident, at most", memory.most_resident >> 10);
     println!("fault: planned, came to be");
     for (name, (planned, came)) in &*lock(&ledger.faults) {
         println!("  {name:<40} {planned:>8} {came:>8}");
@@ -257,6 +223,3 @@ fn summarize(ledger: &Ledger, took: Duration, memory: &Memory) {
         println!("  {name:<60} {count:>8}");
     }
 }
-
-/// How much more memory the last minute may take than the first: one part in so many, and so many octets.
-const GROWTH: (u64, u64) = (4, 32 << 20);

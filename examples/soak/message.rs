@@ -104,6 +104,12 @@ impl Messages {
     }
 }
 
+/// Fills the stores, which stay.
+pub(crate) fn prepare() {
+    LazyLock::force(&TEXT);
+    LazyLock::force(&BINARY);
+}
+
 /// Appends up to `len` octets of the store of this kind, from somewhere in it.
 fn fill(kind: MessageKind, payload: &mut Vec<u8>, len: usize, from: u64) {
     let store = match kind {

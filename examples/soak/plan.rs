@@ -57,6 +57,8 @@ pub(crate) enum Face {
     Owned,
     StreamAndSink,
     Split,
+    /// Those of the layer over `std::io`: a client's, on a thread.
+    Blocking,
 }
 
 /// Who sends messages of its own.
@@ -245,6 +247,23 @@ impl Plan {
             slow,
             throws_away: random.percent(50),
         }
+    }
+
+    /// The same with the blocking layer under the client, if it has the library under it at all.
+    pub(crate) fn over_the_blocking_layer(mut self) -> Self {
+        if self.raw() == Some(Role::Client) || matches!(self.fault, Fault::Handshake(_)) {
+            return self;
+        }
+        // What happens to a transport happens at the other end of it.
+        if let Fault::Wire(role, ..) = &mut self.fault {
+            *role = Role::Server;
+        }
+        self.faces[index(Role::Client)] = Face::Blocking;
+        // While a thread writes it reads nothing: who has much to say to it must read meanwhile.
+        if self.traffic == Traffic::Push {
+            self.faces[index(Role::Server)] = Face::Split;
+        }
+        self
     }
 
     /// Whether this end has the library under it.

@@ -1,6 +1,7 @@
 //! Waits with a bound of ours, beside the timeouts that the caller has set on the transport.
 
 use std::io::{self, ErrorKind, IoSlice};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::transport::{Timeouts, Transport};
@@ -18,6 +19,8 @@ pub(super) struct Bounded<S> {
     spent: Spent,
     /// What is set is what was left of a timeout of the caller's that has begun anew since.
     shortened: bool,
+    /// The caller has looked at the transport, and may have set its timeouts.
+    lent: AtomicBool,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -63,10 +66,19 @@ impl Patience {
 
 impl<S> Bounded<S> {
     pub(super) fn new(io: S) -> Self {
-        Self { io, own: None, set: None, bound: None, spent: Spent::default(), shortened: false }
+        Self {
+            io,
+            own: None,
+            set: None,
+            bound: None,
+            spent: Spent::default(),
+            shortened: false,
+            lent: AtomicBool::new(false),
+        }
     }
 
     pub(super) fn get_ref(&self) -> &S {
+        self.lent.store(true, Ordering::Relaxed);
         &self.io
     }
 }
@@ -83,18 +95,21 @@ impl<S: Transport> Bounded<S> {
         })?;
         self.set = Some(self.io.timeouts()?);
         self.shortened = false;
+        *self.lent.get_mut() = false;
         self.bound = Some(Patience::new(limit));
         Ok(())
     }
 
-    /// Whether waits still are bounded by what was left of a timeout of the caller's that has begun anew since.
-    pub(super) fn is_shortened(&self) -> bool {
-        self.shortened
+    /// Whether the timeouts may be others than the last ones set would be now: those are what was left of a timeout of
+    /// the caller's that has begun anew since, or the caller may have set its own over them.
+    pub(super) fn are_stale(&mut self) -> bool {
+        self.shortened || *self.lent.get_mut()
     }
 
     /// Lets reads and writes wait as the caller has said.
     pub(super) fn wait_as_before(&mut self) {
         self.bound = None;
+        *self.lent.get_mut() = false;
         if self.own.is_some() {
             // A socket that refuses its former timeouts is a dead one: its next read says so.
             let _ = self.own_timeouts().and_then(|own| self.io.set_timeouts(own));

@@ -341,7 +341,7 @@ impl<S: Transport> Driver<S> {
             connection.handle_timeout(Timestamp::from_origin(*now.insert(self.origin.elapsed())));
             deadline = connection.next_deadline();
         }
-        if deadline == self.watched && !io.is_shortened() {
+        if deadline == self.watched && !io.are_stale() {
             return;
         }
         let now = now.unwrap_or_else(|| self.origin.elapsed());

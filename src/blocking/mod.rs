@@ -11,8 +11,9 @@
 //! deadline is looked at up to half a [`Config::ping_interval`] late. They advance while a call reads or writes; a connection that
 //! nobody calls sends no Ping.
 //!
-//! Timeouts that the caller has set on the transport are kept, also those set later: a wait that is as long as they say, or
-//! a transport that does not block at all, is [`Error::WouldBlock`].
+//! Timeouts that the caller has set on the transport are kept, also those set later, through [`WebSocket::get_ref`]: a wait
+//! that is as long as they say, or a transport that does not block at all, is [`Error::WouldBlock`]. A timeout that is set
+//! through another handle to the same socket is not seen, and may stand where a deadline's was.
 //!
 //! # Would block
 //!
