@@ -231,7 +231,7 @@ impl<S> WebSocket<S> {
     /// Ends the connection at once, without a closing handshake: what is queued is dropped, the transport too.
     pub fn abort(&mut self) {
         self.outbox.abort();
-        self.receive.input.clear();
+        self.receive.end(&mut self.outbox);
         self.transport.let_go();
     }
 }

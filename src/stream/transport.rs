@@ -173,9 +173,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
                 }
             }
             phase => {
-                receive.input.clear();
-                crate::connection::report_cut_off(&receive.path, outbox);
-                receive.path.abandon();
+                receive.end(outbox);
                 self.poll_end(cx, phase, receive, outbox)
             }
         }
@@ -249,6 +247,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
             let written = self.poll_write(cx, outbox);
             if let Some(error) = self.send_error(outbox) {
                 if outbox.closing.phase() == TransportPhase::Drop {
+                    receive.end(outbox);
                     self.let_go();
                 }
                 return Poll::Ready(Err(error));
