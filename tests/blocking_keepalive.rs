@@ -7,6 +7,7 @@ mod support;
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -308,7 +309,8 @@ fn both_set_no_timeouts_for_each_read() {
         let flood = near.get_ref().unwrap();
         assert_eq!(flood.reads, 1000);
         assert!(flood.told <= 2, "told {} times how long to wait", flood.told);
-        assert_eq!(flood.timeouts.read, Some(Duration::from_secs(10)).filter(|_| flood.told > 0));
+        // Half the interval of 20 s, and no time that a caller might set.
+        assert_eq!(flood.timeouts.read, millis(10_037).filter(|_| flood.told > 0));
     }
 }
 
@@ -336,6 +338,31 @@ fn both_keep_a_timeout_that_the_caller_sets_later() {
         near.get_ref().unwrap().set_read_timeout(millis(50)).unwrap();
         for _ in 0..3 {
             assert!(matches!(near.receive(), Err(Error::WouldBlock)));
+        }
+    }
+}
+
+// Whatever is set for a deadline, no timeout of the caller's is taken for it.
+#[test]
+fn both_keep_a_timeout_that_the_caller_sets_later_to_the_time_of_a_deadline() {
+    for role in BOTH_ROLES {
+        for (interval, own) in [(20, 10), (40, 20), (500, 250)] {
+            let (near, mut far) = tcp_pair();
+            let config = quiet().ping_interval(millis(interval)).dead_peer_timeout(None);
+            let mut near = socket(role, near, &config);
+            near.send("begins the first half").unwrap();
+            near.get_ref().unwrap().set_read_timeout(millis(own)).unwrap();
+            let message = from_peer(role, TEXT, b"for one who waits for ever");
+            let (interrupted, waiting) = mpsc::channel();
+            let late = thread::spawn(move || {
+                if waiting.recv_timeout(Duration::from_secs(10)).is_err() {
+                    far.write_all(&message).unwrap();
+                }
+            });
+            let received = near.receive();
+            let _ = interrupted.send(());
+            assert!(matches!(received, Err(Error::WouldBlock)), "{role:?} {own} ms: {received:?}");
+            late.join().unwrap();
         }
     }
 }
