@@ -195,6 +195,12 @@ impl Config {
     /// Past it, by up to half as much again, the transport is dropped without a Close frame, which could not
     /// leave either: [`Failure::WriteTimeout`](crate::Failure::WriteTimeout). A slow peer is not meant: any progress
     /// begins the time anew.
+    ///
+    /// What can be seen is what the transport takes, not what the peer does. A flush that waits counts as nothing taken: how
+    /// far it has come nobody can tell, and a peer that reads nothing must not hold the connection by what its transport
+    /// keeps. So one that keeps what it takes, as TLS does (rustls up to 64 KiB), has to pass all of it on within the time;
+    /// and a system may say that there is room only when a good part of its send buffer is free, which can be megabytes. For
+    /// links that take longer than that, set a longer time.
     #[must_use]
     pub const fn write_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.write_timeout = timeout;
