@@ -212,7 +212,8 @@ impl Config {
     /// Messages count, not octets: Pings and Pongs do not, nor does what this end sends. The closing handshake begins
     /// when none has come for that long, or up to half as much again. The
     /// [report](crate::connection::CloseReport) then says that this end closed, with 1001. Off by default because many applications
-    /// have nothing to say for hours. While messages wait to be received, or input is left alone, the time stands still.
+    /// have nothing to say for hours. While messages wait to be received, or input is left alone, the time stands still. Where one
+    /// may wait to be read, since the peer always has something to read, it takes up to twice as long.
     #[must_use]
     pub const fn idle_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.idle_timeout = timeout;

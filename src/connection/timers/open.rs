@@ -99,6 +99,8 @@ enum Probe {
 struct Rare {
     /// Messages that were received end it.
     idle: Silence,
+    /// It has come to its end while there was no end of input, and has begun anew.
+    idle_put_off: bool,
     message_timeout: Span,
     /// When the message that is open must have ended.
     message: Nanoseconds,
@@ -111,6 +113,7 @@ impl OpenTimers {
     pub(crate) fn new(config: &Config) -> Option<Box<Self>> {
         let rare = Rare {
             idle: Silence::new(config.idle_timeout),
+            idle_put_off: false,
             message_timeout: config.message_timeout.map_or(Span::FOREVER, Span::new),
             message: NEVER,
             put_off: false,
@@ -298,7 +301,11 @@ impl Rare {
     ) -> Option<Due> {
         if self.idle.deadline() <= now {
             let active = mem::take(&mut arrivals.message) || !reading.may_be_all();
-            if self.idle.is_over(now, active) {
+            self.idle_put_off &= !active;
+            // A message may be among what has not been read yet. But octets without one put the end off only once.
+            if self.idle.is_over(now, active)
+                && (reading == Reading::Dry || mem::replace(&mut self.idle_put_off, true))
+            {
                 return Some(Due::Idle);
             }
         }
