@@ -169,7 +169,7 @@ impl Config {
     /// any other.
     ///
     /// Cost, with the timeouts that are on by default: one timer that comes every half interval, and less than 250 octets
-    /// for a connection. A time below 2 ms is taken as 2 ms, here and in the other timeouts that are counted in halves.
+    /// for a connection. A time below 2 ms is taken as 2 ms, here and in all timeouts of an open connection.
     #[must_use]
     pub const fn ping_interval(mut self, interval: Option<Duration>) -> Self {
         self.ping_interval = interval;

@@ -326,6 +326,30 @@ fn each_role_sends_one_ping_and_not_another_before_it_was_answered() {
 }
 
 #[test]
+fn each_role_gives_a_peer_two_milliseconds_at_least() {
+    for role in ROLES {
+        let timeout = |timeout| keepalive().dead_peer_timeout(Some(timeout));
+        for config in [timeout(Duration::ZERO), timeout(Duration::from_nanos(1))] {
+            let mut waiting = Waiting::new(role, &config);
+            waiting.until(20_001);
+            assert_eq!((&waiting.sent[..], waiting.end.failure()), (&[ping_at(20_000)][..], None));
+            waiting.until(20_002);
+            assert_eq!(waiting.end.failure(), Some(Failure::DeadPeer));
+
+            // While there is always more to read, no two deadlines are at the same time.
+            let mut waiting = Waiting::new(role, &config);
+            waiting.until(20_000);
+            for later in 2..100 {
+                let now = Timestamp::from_origin(Duration::from_millis(20_000 + later));
+                waiting.end.handle_timeout_while_busy(now);
+                assert!(waiting.end.next_deadline() > Some(now), "{role:?}: {later} ms");
+            }
+            assert_eq!(waiting.end.failure(), None);
+        }
+    }
+}
+
+#[test]
 fn each_role_takes_no_time_at_all_for_two_milliseconds() {
     for role in ROLES {
         let config = keepalive().ping_interval(Some(Duration::ZERO)).dead_peer_timeout(None);

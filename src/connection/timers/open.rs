@@ -2,10 +2,11 @@
 
 use alloc::boxed::Box;
 use core::mem;
+use core::time::Duration;
 
 use super::Timestamp;
 use super::silence::Silence;
-use super::span::{NEVER, Nanoseconds, PUT_OFF, Span};
+use super::span::{NEVER, Nanoseconds, PUT_OFF, SHORTEST, Span};
 use crate::config::Config;
 
 /// How far the driver has come with reading when it looks at the clock: a peer is not to be judged by what this end has not
@@ -114,14 +115,14 @@ impl OpenTimers {
         let rare = Rare {
             idle: Silence::new(config.idle_timeout),
             idle_put_off: false,
-            message_timeout: config.message_timeout.map_or(Span::FOREVER, Span::new),
+            message_timeout: timeout(config.message_timeout),
             message: NEVER,
             put_off: false,
         };
         let timers = Self {
             next: NEVER,
             keepalive: Silence::new(config.ping_interval),
-            dead_peer_timeout: config.dead_peer_timeout.map_or(Span::FOREVER, Span::new),
+            dead_peer_timeout: timeout(config.dead_peer_timeout),
             probe: Probe::None,
             writing: Silence::new(config.write_timeout),
             rare: (rare.idle.is_on() || rare.message_timeout != Span::FOREVER).then(|| Box::new(rare)),
@@ -346,6 +347,10 @@ impl Reading {
             Reading::LeftAlone => false,
         }
     }
+}
+
+fn timeout(limit: Option<Duration>) -> Span {
+    limit.map_or(Span::FOREVER, |limit| Span::new(limit.max(SHORTEST)))
 }
 
 /// More than the beginning of a header has.
