@@ -169,7 +169,9 @@ impl Config {
     /// any other.
     ///
     /// Cost, with the timeouts that are on by default: one timer that comes every half interval, and less than 250 octets
-    /// for a connection. A time below 2 ms is taken as 2 ms, here and in all timeouts of an open connection.
+    /// for a connection. In `stream` that timer is tokio's, and so by default the first wait panics on a runtime without
+    /// `enable_time`, and outside of any: with this and the [write timeout](Self::write_timeout) set to `None`, and no other
+    /// timeout on, no runtime is needed. A time below 2 ms is taken as 2 ms, here and in all timeouts of an open connection.
     #[must_use]
     pub const fn ping_interval(mut self, interval: Option<Duration>) -> Self {
         self.ping_interval = interval;
@@ -184,6 +186,11 @@ impl Config {
     /// [`Failure::DeadPeer`](crate::Failure::DeadPeer). So a peer that is gone is found within one and a half intervals
     /// and this timeout. One that was not read from is not called dead: not while the application is away, nor above the
     /// [high-water mark](Self::high_water_mark).
+    ///
+    /// Beware of slow links. What was handed to the transport may still lie in the system's send buffer, which can hold
+    /// megabytes, and the Ping behind it: at 100 kB/s a Ping behind 4 MB takes 40 s to arrive. A peer that only listens, and
+    /// says nothing meanwhile, is then called dead. Where large messages go over such links, set a time in
+    /// which a full send buffer arrives, or limit the buffer (`SO_SNDBUF`).
     #[must_use]
     pub const fn dead_peer_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.dead_peer_timeout = timeout;

@@ -343,6 +343,16 @@ fn both_need_no_runtime_when_nothing_is_armed() {
     }
 }
 
+// As the documentation warns.
+#[test]
+#[should_panic(expected = "timers are disabled")]
+fn both_panic_at_the_first_wait_by_default_when_the_runtime_has_no_timer() {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().build().expect("nothing is asked of the system");
+    let (mut socket, _script) = connect_with(Role::Server, &Config::default());
+    let _ = runtime.block_on(socket.receive());
+}
+
 /// A peer that is always there to be read, so that nobody is ever told that there is nothing.
 async fn flooded(script: Script, frame: Vec<u8>) {
     let flood = frame.repeat(200);
