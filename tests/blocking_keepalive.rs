@@ -5,7 +5,7 @@
 #[path = "support/blocking.rs"]
 mod support;
 
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::thread;
@@ -196,11 +196,12 @@ struct Flood {
     timeouts: Timeouts,
     told: usize,
     reads: usize,
+    write_error: Option<ErrorKind>,
 }
 
 impl Flood {
     fn new(frame: Vec<u8>, pause: Duration) -> Self {
-        Self { frame, at: 0, pause, timeouts: Timeouts::default(), told: 0, reads: 0 }
+        Self { frame, at: 0, pause, timeouts: Timeouts::default(), told: 0, reads: 0, write_error: None }
     }
 }
 
@@ -221,7 +222,10 @@ impl Write for Flood {
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        Ok(slices.iter().map(|slice| slice.len()).sum())
+        match self.write_error {
+            Some(error) => Err(error.into()),
+            None => Ok(slices.iter().map(|slice| slice.len()).sum()),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -254,6 +258,21 @@ fn both_fail_when_the_peer_floods_and_never_finishes_its_message() {
         let pongs_from = flood.frame.len() / 2;
         let mut near = socket(role, Once { flood, pongs_from }, &quiet().message_timeout(millis(20)));
         assert_eq!(name(&near.receive().unwrap_err()), "protocol");
+    }
+}
+
+// What failed has nothing left that could be late, however long there is something to receive.
+#[test]
+fn both_receive_on_after_a_write_that_failed() {
+    for role in BOTH_ROLES {
+        let mut flood = Flood::new(from_peer(role, TEXT, b"hello"), Duration::from_micros(10));
+        flood.write_error = Some(ErrorKind::BrokenPipe);
+        let mut near = socket(role, flood, &quiet().write_timeout(millis(2)));
+        assert_eq!(name(&near.send("lost").unwrap_err()), "io");
+        for _ in 0..1000 {
+            assert_eq!(near.receive().unwrap(), Some(Message::text("hello")));
+        }
+        assert_eq!(name(&near.send("refused").unwrap_err()), "io");
     }
 }
 

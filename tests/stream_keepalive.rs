@@ -4,6 +4,7 @@
 mod stream_support;
 
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -407,6 +408,39 @@ async fn both_fail_when_the_peer_floods_with_pings_and_reads_nothing() {
             assert!(matches!(ended, Err(Error::WriteTimeout)), "{ended:?}");
             assert!((60..=91).contains(&begin.elapsed().as_secs()), "{:?}", begin.elapsed());
             flood.abort();
+        }
+    }
+}
+
+// What failed has nothing left that could be late, however long there is something to receive.
+#[tokio::test(start_paused = true)]
+async fn both_fail_as_the_transport_did_after_a_flush_that_waited() {
+    for role in ROLES {
+        for flush_fails in [false, true] {
+            let (mut socket, script) = connect_with(role, &keepalive());
+            script.hold_flush(true);
+            waits(socket.send("taken, and kept"));
+            if flush_fails {
+                script.flush_fails(io::ErrorKind::BrokenPipe);
+            } else {
+                script.write_fails(io::ErrorKind::BrokenPipe);
+            }
+            assert!(matches!(now(socket.send("lost")), Err(Error::Io(_))));
+            let flood = tokio::spawn(flooded(script.clone(), to(role, TEXT, &[7; 100])));
+            tokio::task::yield_now().await;
+            let all = async {
+                while socket.receive().await?.is_some() {}
+                Ok::<_, Error>(())
+            };
+            assert!(polled_for(all, 200).await.is_none(), "there is always more to receive");
+            flood.abort();
+            let error = loop {
+                if let Err(error) = socket.receive().await {
+                    break error;
+                }
+            };
+            let Error::Io(error) = error else { panic!("{error}") };
+            assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
         }
     }
 }

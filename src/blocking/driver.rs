@@ -190,6 +190,7 @@ impl<S: Transport> Driver<S> {
                 Err(Stop::Failed(error)) => {
                     self.write_failed = true;
                     self.error.get_or_insert_with(|| Arc::new(error));
+                    connection.write_failed();
                 }
             }
         }
