@@ -129,6 +129,22 @@ fn both_fail_when_the_peer_reads_nothing() {
 }
 
 #[test]
+fn both_report_a_write_that_is_too_late_at_once() {
+    for role in BOTH_ROLES {
+        let script = Script::new([]).max_write(0);
+        let config = quiet().write_timeout(millis(20));
+        let mut near = socket(role, script, &config);
+        let mut result = near.send("nobody takes this");
+        while let Err(Error::WouldBlock) = result {
+            assert_eq!(near.close_report(), None, "{role:?}: it has failed");
+            thread::sleep(Duration::from_millis(5));
+            result = near.flush();
+        }
+        assert_eq!(name(&result.unwrap_err()), "write timeout");
+    }
+}
+
+#[test]
 fn both_close_an_idle_connection() {
     for role in BOTH_ROLES {
         let (near, mut far) = tcp_pair();
