@@ -7,7 +7,9 @@ mod wire;
 
 use std::time::Duration;
 
-use sansocket::connection::{ClosedBy, KEEPALIVE_PAYLOAD, ReceivedClose, Timestamp, TransportPhase};
+use sansocket::connection::{
+    ClosedBy, Connection, KEEPALIVE_PAYLOAD, ReceivedClose, Timestamp, TransportPhase,
+};
 use sansocket::frame::CloseFrame;
 use sansocket::{CloseCode, Config, Failure, Role};
 use waiting::{Waiting, quiet};
@@ -96,6 +98,22 @@ fn each_role_takes_what_is_read_to_its_destination_for_life() {
         assert_eq!(waiting.sent, []);
         assert_eq!(waiting.end.events.len(), 1);
     }
+}
+
+#[test]
+fn server_takes_the_end_of_a_message_for_life_only_once() {
+    let mut server = Connection::server(&keepalive());
+    server.handle_timeout(seconds(0));
+    let message = from_peer_of(Role::Server, &[&b"\x82\x7e\x75\x30"[..], &[7; 30_000]].concat());
+    let (front, rest) = message.split_at(20_000);
+    assert_eq!(server.receive(&mut front.to_vec()).unwrap().consumed, front.len());
+    assert_eq!(server.destination().expect("a large payload").append(rest), rest.len());
+    assert!(server.receive(&mut []).unwrap().event.is_some());
+    server.handle_timeout(seconds(10));
+    assert!(server.receive(&mut []).unwrap().event.is_none());
+    server.handle_timeout(seconds(20));
+    server.handle_timeout(seconds(30));
+    assert!(server.queued() > 0, "a Ping after two halves without an octet");
 }
 
 // (d) row 16, CM-52
