@@ -237,6 +237,25 @@ async fn both_send_pings_while_they_only_send() {
     }
 }
 
+/// The Ping leaves by the hand of a sender while the receiver waits for something else.
+#[tokio::test(start_paused = true)]
+async fn both_count_from_when_a_sender_has_written_the_ping() {
+    for role in ROLES {
+        let (socket, script) = connect_with(role, &keepalive().write_timeout(None));
+        let (mut receiver, sender) = socket.split();
+        script.window(0);
+        let begin = Instant::now();
+        let receiving = tokio::spawn(async move { (receiver.receive().await, Instant::now()) });
+        sleep(Duration::from_secs(21)).await;
+        script.window_unannounced(usize::MAX);
+        sender.send("behind the Ping").await.unwrap();
+        assert_eq!(sent(role, &script), [PING, TEXT]);
+        let (ended, at) = receiving.await.unwrap();
+        assert!(matches!(ended, Err(Error::DeadPeer)), "{ended:?}");
+        assert_eq!((at - begin).as_secs(), 41);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn both_fail_when_they_only_send_to_a_peer_that_is_gone() {
     for role in ROLES {

@@ -261,10 +261,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
                 outbox.fail(error);
                 continue;
             }
-            if written.is_ready() {
+            if written.is_ready() && !outbox.times_writing() {
                 return Poll::Ready(Ok(()));
             }
             let reading = self.reading_ahead(receive);
+            if written.is_ready() {
+                // The peer's time to answer a Ping begins here, and not when the receiver comes to look.
+                let _ = self.poll_timer(cx, receive, outbox, reading);
+                return Poll::Ready(Ok(()));
+            }
             ready!(self.poll_timer(cx, receive, outbox, reading));
         }
     }

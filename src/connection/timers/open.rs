@@ -137,6 +137,12 @@ impl OpenTimers {
         self.rare.is_some()
     }
 
+    /// Whether the time begins to run when what is queued is out.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn awaits_writing(&self) -> bool {
+        matches!(self.probe, Probe::Queued(_))
+    }
+
     /// The earliest deadline; at once if one is to be armed.
     #[inline]
     pub(crate) fn next_deadline(&self, standing: Standing) -> Option<Timestamp> {
