@@ -169,7 +169,9 @@ impl Config {
     /// any other.
     ///
     /// Cost, with the timeouts that are on by default: one timer that comes every half interval, and less than 250 octets
-    /// for a connection. A time below 2 ms is taken as 2 ms, here and in the other timeouts that are counted in halves.
+    /// for a connection. In `stream` that timer is tokio's, and so by default the first wait panics on a runtime without
+    /// `enable_time`, and outside of any: with this and the [write timeout](Self::write_timeout) set to `None`, and no other
+    /// timeout on, no runtime is needed. A time below 2 ms is taken as 2 ms, here and in all timeouts of an open connection.
     #[must_use]
     pub const fn ping_interval(mut self, interval: Option<Duration>) -> Self {
         self.ping_interval = interval;
@@ -184,6 +186,11 @@ impl Config {
     /// [`Failure::DeadPeer`](crate::Failure::DeadPeer). So a peer that is gone is found within one and a half intervals
     /// and this timeout. One that was not read from is not called dead: not while the application is away, nor above the
     /// [high-water mark](Self::high_water_mark).
+    ///
+    /// Beware of slow links. What was handed to the transport may still lie in the system's send buffer, which can hold
+    /// megabytes, and the Ping behind it: at 100 kB/s a Ping behind 4 MB takes 40 s to arrive. A peer that only listens, and
+    /// says nothing meanwhile, is then called dead. Where large messages go over such links, set a time in
+    /// which a full send buffer arrives, or limit the buffer (`SO_SNDBUF`).
     #[must_use]
     pub const fn dead_peer_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.dead_peer_timeout = timeout;
@@ -195,6 +202,12 @@ impl Config {
     /// Past it, by up to half as much again, the transport is dropped without a Close frame, which could not
     /// leave either: [`Failure::WriteTimeout`](crate::Failure::WriteTimeout). A slow peer is not meant: any progress
     /// begins the time anew.
+    ///
+    /// What can be seen is what the transport takes, not what the peer does. A flush that waits counts as nothing taken: how
+    /// far it has come nobody can tell, and a peer that reads nothing must not hold the connection by what its transport
+    /// keeps. So one that keeps what it takes, as TLS does (rustls up to 64 KiB), has to pass all of it on within the time;
+    /// and a system may say that there is room only when a good part of its send buffer is free, which can be megabytes. For
+    /// links that take longer than that, set a longer time.
     #[must_use]
     pub const fn write_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.write_timeout = timeout;
@@ -206,7 +219,8 @@ impl Config {
     /// Messages count, not octets: Pings and Pongs do not, nor does what this end sends. The closing handshake begins
     /// when none has come for that long, or up to half as much again. The
     /// [report](crate::connection::CloseReport) then says that this end closed, with 1001. Off by default because many applications
-    /// have nothing to say for hours. While messages wait to be received, or input is left alone, the time stands still.
+    /// have nothing to say for hours. While messages wait to be received, or input is left alone, the time stands still. Where one
+    /// may wait to be read, since the peer always has something to read, it takes up to twice as long.
     #[must_use]
     pub const fn idle_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.idle_timeout = timeout;

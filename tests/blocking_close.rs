@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use sansocket::blocking::{Error, Plain, WebSocket};
-use sansocket::connection::{ClosedBy, ReceivedClose};
+use sansocket::connection::{ClosedBy, MessageKind, ReceivedClose};
 use sansocket::{CloseCode, Config, Failure, Message, ProtocolError, Role};
 use support::{BOTH_ROLES, frame, frames, from_peer, name};
 
@@ -317,6 +317,19 @@ fn abort_ends_the_transport_without_a_close() {
         other => panic!("{other:?}"),
     }
     assert!(!server.close_report().unwrap().clean);
+}
+
+#[test]
+fn abort_reports_the_message_that_it_has_cut_off() {
+    // 6455-7.1.1-2
+    let (near, mut far) = tcp_pair();
+    near.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+    let mut server = socket(Role::Server, near, &Config::default());
+    far.write_all(&from_peer(Role::Server, 0x01, b"never")).unwrap();
+    assert!(matches!(server.receive(), Err(Error::WouldBlock)));
+    server.abort();
+    let cut_off = server.close_report().unwrap().cut_off.unwrap();
+    assert_eq!((cut_off.kind, cut_off.octets), (MessageKind::Text, 5));
 }
 
 #[test]

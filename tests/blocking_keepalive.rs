@@ -5,7 +5,7 @@
 #[path = "support/blocking.rs"]
 mod support;
 
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::thread;
@@ -95,7 +95,7 @@ fn both_fail_when_the_peer_is_gone() {
 fn both_keep_a_peer_that_answered_while_the_application_was_away() {
     for role in BOTH_ROLES {
         let (near, mut far) = tcp_pair();
-        let config = quiet().ping_interval(millis(20)).dead_peer_timeout(millis(30));
+        let config = quiet().ping_interval(millis(20)).dead_peer_timeout(millis(200));
         near.set_read_timeout(millis(25)).unwrap();
         let mut near = socket(role, near, &config);
         while near.queued() == 0 && far.set_nonblocking(true).is_ok() && far.peek(&mut [0]).is_err() {
@@ -104,8 +104,8 @@ fn both_keep_a_peer_that_answered_while_the_application_was_away() {
         far.set_nonblocking(false).unwrap();
         assert_eq!(next_frame(role, &mut far).0, PING);
         far.write_all(&from_peer(role, PONG, b"keepalive")).unwrap();
-        // Ten times the interval.
-        thread::sleep(Duration::from_millis(200));
+        // Longer than any deadline.
+        thread::sleep(Duration::from_millis(500));
         let (event, _) = near.receive_event().unwrap().unwrap();
         assert_eq!(event, Event::Pong(b"keepalive"));
     }
@@ -125,6 +125,22 @@ fn both_fail_when_the_peer_reads_nothing() {
             assert_eq!(near.close_report().unwrap().failure, Some(Failure::WriteTimeout));
             drop(far);
         }
+    }
+}
+
+#[test]
+fn both_report_a_write_that_is_too_late_at_once() {
+    for role in BOTH_ROLES {
+        let script = Script::new([]).max_write(0);
+        let config = quiet().write_timeout(millis(20));
+        let mut near = socket(role, script, &config);
+        let mut result = near.send("nobody takes this");
+        while let Err(Error::WouldBlock) = result {
+            assert_eq!(near.close_report(), None, "{role:?}: it has failed");
+            thread::sleep(Duration::from_millis(5));
+            result = near.flush();
+        }
+        assert_eq!(name(&result.unwrap_err()), "write timeout");
     }
 }
 
@@ -196,11 +212,12 @@ struct Flood {
     timeouts: Timeouts,
     told: usize,
     reads: usize,
+    write_error: Option<ErrorKind>,
 }
 
 impl Flood {
     fn new(frame: Vec<u8>, pause: Duration) -> Self {
-        Self { frame, at: 0, pause, timeouts: Timeouts::default(), told: 0, reads: 0 }
+        Self { frame, at: 0, pause, timeouts: Timeouts::default(), told: 0, reads: 0, write_error: None }
     }
 }
 
@@ -221,7 +238,10 @@ impl Write for Flood {
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        Ok(slices.iter().map(|slice| slice.len()).sum())
+        match self.write_error {
+            Some(error) => Err(error.into()),
+            None => Ok(slices.iter().map(|slice| slice.len()).sum()),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -254,6 +274,21 @@ fn both_fail_when_the_peer_floods_and_never_finishes_its_message() {
         let pongs_from = flood.frame.len() / 2;
         let mut near = socket(role, Once { flood, pongs_from }, &quiet().message_timeout(millis(20)));
         assert_eq!(name(&near.receive().unwrap_err()), "protocol");
+    }
+}
+
+// What failed has nothing left that could be late, however long there is something to receive.
+#[test]
+fn both_receive_on_after_a_write_that_failed() {
+    for role in BOTH_ROLES {
+        let mut flood = Flood::new(from_peer(role, TEXT, b"hello"), Duration::from_micros(10));
+        flood.write_error = Some(ErrorKind::BrokenPipe);
+        let mut near = socket(role, flood, &quiet().write_timeout(millis(2)));
+        assert_eq!(name(&near.send("lost").unwrap_err()), "io");
+        for _ in 0..1000 {
+            assert_eq!(near.receive().unwrap(), Some(Message::text("hello")));
+        }
+        assert_eq!(name(&near.send("refused").unwrap_err()), "io");
     }
 }
 
@@ -309,7 +344,8 @@ fn both_set_no_timeouts_for_each_read() {
         let flood = near.get_ref().unwrap();
         assert_eq!(flood.reads, 1000);
         assert!(flood.told <= 2, "told {} times how long to wait", flood.told);
-        assert_eq!(flood.timeouts.read, Some(Duration::from_secs(10)).filter(|_| flood.told > 0));
+        // Half the interval of 20 s, and no time that a caller might set.
+        assert_eq!(flood.timeouts.read, millis(10_037).filter(|_| flood.told > 0));
     }
 }
 
@@ -361,6 +397,31 @@ fn both_fail_when_the_peer_is_gone_after_the_caller_took_its_timeout_back() {
         drop(far);
         assert!(matches!(received, Ok(Err(Error::DeadPeer))), "{role:?}: {received:?}");
         waiting.join().unwrap().unwrap();
+    }
+}
+
+// Whatever is set for a deadline, no timeout of the caller's is taken for it.
+#[test]
+fn both_keep_a_timeout_that_the_caller_sets_later_to_the_time_of_a_deadline() {
+    for role in BOTH_ROLES {
+        for (interval, own) in [(20, 10), (40, 20), (500, 250)] {
+            let (near, mut far) = tcp_pair();
+            let config = quiet().ping_interval(millis(interval)).dead_peer_timeout(None);
+            let mut near = socket(role, near, &config);
+            near.send("begins the first half").unwrap();
+            near.get_ref().unwrap().set_read_timeout(millis(own)).unwrap();
+            let message = from_peer(role, TEXT, b"for one who waits for ever");
+            let (interrupted, waiting) = mpsc::channel();
+            let late = thread::spawn(move || {
+                if waiting.recv_timeout(Duration::from_secs(10)).is_err() {
+                    far.write_all(&message).unwrap();
+                }
+            });
+            let received = near.receive();
+            let _ = interrupted.send(());
+            assert!(matches!(received, Err(Error::WouldBlock)), "{role:?} {own} ms: {received:?}");
+            late.join().unwrap();
+        }
     }
 }
 

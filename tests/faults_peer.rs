@@ -122,6 +122,21 @@ async fn both_report_the_message_that_a_peer_never_finished() {
     }
 }
 
+// (d) row 17
+#[tokio::test(start_paused = true)]
+async fn both_report_the_message_that_was_unfinished_when_a_send_failed() {
+    for (role, face) in ends(&ASYNC_FACES) {
+        let (mut socket, peer) = open(role, face);
+        peer.send_frame(&Frame::text("to be continued").not_final());
+        assert!(timeout(seconds(1), socket.receive()).await.is_err(), "it is not whole");
+        peer.incoming().capacity(1);
+        let error = socket.send("stuck").await.unwrap_err();
+        assert!(matches!(error, Error::WriteTimeout), "{role:?}, {face:?}: {error}");
+        let cut_off = socket.close_report().unwrap().cut_off.unwrap();
+        assert_eq!((cut_off.kind, cut_off.octets), (MessageKind::Text, 15), "{role:?}, {face:?}");
+    }
+}
+
 /// The other half's task still drives the closing handshake, to its timeout.
 #[tokio::test(start_paused = true)]
 async fn both_halves_end_in_time_when_the_peer_never_answers_the_close_of_a_dropped_receiver() {

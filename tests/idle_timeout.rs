@@ -10,7 +10,7 @@ use std::time::Duration;
 use sansocket::connection::{ClosedBy, TransportPhase};
 use sansocket::{CloseCode, Config, Failure};
 use waiting::{Waiting, quiet};
-use wire::{ROLES, from_peer_of};
+use wire::{ROLES, from_peer_of, seconds};
 
 fn idle() -> Config {
     quiet().idle_timeout(Some(Duration::from_secs(100)))
@@ -108,6 +108,33 @@ fn each_role_waits_while_messages_are_left_alone() {
         waiting.takes_output = true;
         let closed = closed_at(&mut waiting, 1_200_000).expect("it is idle");
         assert!((1_050_000..=1_150_000).contains(&closed), "{closed}");
+    }
+}
+
+// What is next to be read may be a message, but not for ever.
+#[test]
+fn each_role_takes_twice_the_time_while_there_may_be_more_to_read() {
+    for role in ROLES {
+        for message_at in [None, Some(160)] {
+            let mut waiting = Waiting::new(role, &idle());
+            let closed = (1..500).find(|second| {
+                if message_at == Some(*second) {
+                    waiting.end.read_frames(b"\x81\x02hi");
+                }
+                waiting.end.handle_timeout_while_busy(seconds(*second));
+                waiting.end.queued() > 0
+            });
+            // From the last look at which there was one.
+            let expected = if message_at.is_some() { 400 } else { 200 };
+            assert_eq!(closed, Some(expected), "{role:?}, {message_at:?}");
+        }
+        // One look at which everything was read is enough.
+        let mut waiting = Waiting::new(role, &idle());
+        waiting.end.handle_timeout_while_busy(seconds(50));
+        waiting.end.handle_timeout_while_busy(seconds(100));
+        assert_eq!(closed_at(&mut waiting, 149_999), None);
+        waiting.end.handle_timeout_while_busy(seconds(150));
+        assert_eq!(closed_at(&mut waiting, 200_000), Some(200_000));
     }
 }
 

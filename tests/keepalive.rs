@@ -7,7 +7,9 @@ mod wire;
 
 use std::time::Duration;
 
-use sansocket::connection::{ClosedBy, KEEPALIVE_PAYLOAD, ReceivedClose, Timestamp, TransportPhase};
+use sansocket::connection::{
+    ClosedBy, Connection, KEEPALIVE_PAYLOAD, ReceivedClose, Timestamp, TransportPhase,
+};
 use sansocket::frame::CloseFrame;
 use sansocket::{CloseCode, Config, Failure, Role};
 use waiting::{Waiting, quiet};
@@ -96,6 +98,22 @@ fn each_role_takes_what_is_read_to_its_destination_for_life() {
         assert_eq!(waiting.sent, []);
         assert_eq!(waiting.end.events.len(), 1);
     }
+}
+
+#[test]
+fn server_takes_the_end_of_a_message_for_life_only_once() {
+    let mut server = Connection::server(&keepalive());
+    server.handle_timeout(seconds(0));
+    let message = from_peer_of(Role::Server, &[&b"\x82\x7e\x75\x30"[..], &[7; 30_000]].concat());
+    let (front, rest) = message.split_at(20_000);
+    assert_eq!(server.receive(&mut front.to_vec()).unwrap().consumed, front.len());
+    assert_eq!(server.destination().expect("a large payload").append(rest), rest.len());
+    assert!(server.receive(&mut []).unwrap().event.is_some());
+    server.handle_timeout(seconds(10));
+    assert!(server.receive(&mut []).unwrap().event.is_none());
+    server.handle_timeout(seconds(20));
+    server.handle_timeout(seconds(30));
+    assert!(server.queued() > 0, "a Ping after two halves without an octet");
 }
 
 // (d) row 16, CM-52
@@ -322,6 +340,30 @@ fn each_role_sends_one_ping_and_not_another_before_it_was_answered() {
         assert_eq!(waiting.sent, [ping_at(20_000)]);
         waiting.until(120_000);
         assert_eq!(waiting.end.failure(), Some(Failure::DeadPeer));
+    }
+}
+
+#[test]
+fn each_role_gives_a_peer_two_milliseconds_at_least() {
+    for role in ROLES {
+        let timeout = |timeout| keepalive().dead_peer_timeout(Some(timeout));
+        for config in [timeout(Duration::ZERO), timeout(Duration::from_nanos(1))] {
+            let mut waiting = Waiting::new(role, &config);
+            waiting.until(20_001);
+            assert_eq!((&waiting.sent[..], waiting.end.failure()), (&[ping_at(20_000)][..], None));
+            waiting.until(20_002);
+            assert_eq!(waiting.end.failure(), Some(Failure::DeadPeer));
+
+            // While there is always more to read, no two deadlines are at the same time.
+            let mut waiting = Waiting::new(role, &config);
+            waiting.until(20_000);
+            for later in 2..100 {
+                let now = Timestamp::from_origin(Duration::from_millis(20_000 + later));
+                waiting.end.handle_timeout_while_busy(now);
+                assert!(waiting.end.next_deadline() > Some(now), "{role:?}: {later} ms");
+            }
+            assert_eq!(waiting.end.failure(), None);
+        }
     }
 }
 

@@ -39,6 +39,20 @@ fn each_role_fails_with_1008_when_a_message_is_not_finished() {
 }
 
 #[test]
+fn each_role_gives_a_message_two_milliseconds_at_least() {
+    for role in ROLES {
+        let mut waiting = Waiting::new(role, &quiet().message_timeout(Some(Duration::ZERO)));
+        waiting.until(100);
+        waiting.reads(b"\x02\x03abc");
+        waiting.until(101);
+        assert_eq!(waiting.end.failure(), None);
+        waiting.reads(b"\x00\x02de");
+        waiting.until(102);
+        assert_eq!(waiting.end.failure(), TOO_SLOW);
+    }
+}
+
+#[test]
 fn each_role_fails_although_octets_come() {
     for role in ROLES {
         let mut waiting = Waiting::new(role, &ten_seconds());

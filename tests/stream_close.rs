@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use futures_util::SinkExt;
 use futures_util::sink::Sink;
 use futures_util::stream::{self, FusedStream, StreamExt};
-use sansocket::connection::{CloseReport, ClosedBy, ReceivedClose};
+use sansocket::connection::{CloseReport, ClosedBy, MessageKind, ReceivedClose};
 use sansocket::stream::{Error, WebSocket};
 use sansocket::{CloseCode, Message, Role, SendError};
 use stream_support::*;
@@ -305,6 +305,30 @@ fn both_abort_at_once() {
         assert!(matches!(now(socket.receive()), Err(Error::Io(_))));
         assert!(matches!(now(socket.send("late")), Err(Error::Io(_))));
         assert!(!socket.close_report().unwrap().clean);
+    }
+}
+
+// 6455-7.1.1-2
+#[test]
+fn both_report_the_message_that_abort_has_cut_off() {
+    for role in ROLES {
+        let cut_short = [to(role, 0x01, b"to be contin"), to(role, 0x80, b"ued")].concat();
+        let cut_short = &cut_short[..cut_short.len() - 1];
+
+        let (mut socket, script) = connect(role);
+        script.peer_sends(cut_short);
+        waits(socket.receive());
+        socket.abort();
+        let cut_off = socket.close_report().unwrap().cut_off.unwrap();
+        assert_eq!((cut_off.kind, cut_off.octets), (MessageKind::Text, 14), "{role:?}");
+
+        let (socket, script) = connect(role);
+        let (mut receiver, sender) = socket.split();
+        script.peer_sends(cut_short);
+        waits(receiver.receive());
+        sender.abort();
+        let cut_off = sender.close_report().unwrap().cut_off.unwrap();
+        assert_eq!((cut_off.kind, cut_off.octets), (MessageKind::Text, 14), "{role:?}, split");
     }
 }
 

@@ -3,7 +3,8 @@
 
 mod stream_support;
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use sansocket::stream::Error;
 use sansocket::{CloseCode, Config, Failure, Message, Role};
 use stream_support::*;
+use tokio::task::coop;
 use tokio::time::{Instant, advance, sleep, timeout};
 
 const INTERVAL: Duration = Duration::from_secs(20);
@@ -235,6 +237,25 @@ async fn both_send_pings_while_they_only_send() {
     }
 }
 
+/// The Ping leaves by the hand of a sender while the receiver waits for something else.
+#[tokio::test(start_paused = true)]
+async fn both_count_from_when_a_sender_has_written_the_ping() {
+    for role in ROLES {
+        let (socket, script) = connect_with(role, &keepalive().write_timeout(None));
+        let (mut receiver, sender) = socket.split();
+        script.window(0);
+        let begin = Instant::now();
+        let receiving = tokio::spawn(async move { (receiver.receive().await, Instant::now()) });
+        sleep(Duration::from_secs(21)).await;
+        script.window_unannounced(usize::MAX);
+        sender.send("behind the Ping").await.unwrap();
+        assert_eq!(sent(role, &script), [PING, TEXT]);
+        let (ended, at) = receiving.await.unwrap();
+        assert!(matches!(ended, Err(Error::DeadPeer)), "{ended:?}");
+        assert_eq!((at - begin).as_secs(), 41);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn both_fail_when_they_only_send_to_a_peer_that_is_gone() {
     for role in ROLES {
@@ -342,6 +363,16 @@ fn both_need_no_runtime_when_nothing_is_armed() {
     }
 }
 
+// As the documentation warns.
+#[test]
+#[should_panic(expected = "timers are disabled")]
+fn both_panic_at_the_first_wait_by_default_when_the_runtime_has_no_timer() {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().build().expect("nothing is asked of the system");
+    let (mut socket, _script) = connect_with(Role::Server, &Config::default());
+    let _ = runtime.block_on(socket.receive());
+}
+
 /// A peer that is always there to be read, so that nobody is ever told that there is nothing.
 async fn flooded(script: Script, frame: Vec<u8>) {
     let flood = frame.repeat(200);
@@ -358,9 +389,7 @@ async fn polled_for<F: Future>(future: F, seconds: u64) -> Option<F::Output> {
     let mut future = pin!(future);
     for _ in 0..seconds {
         for _ in 0..3 {
-            if let Poll::Ready(output) =
-                std::future::poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
-            {
+            if let Poll::Ready(output) = poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await {
                 return Some(output);
             }
             tokio::task::yield_now().await;
@@ -402,6 +431,39 @@ async fn both_fail_when_the_peer_floods_with_pings_and_reads_nothing() {
     }
 }
 
+// What failed has nothing left that could be late, however long there is something to receive.
+#[tokio::test(start_paused = true)]
+async fn both_fail_as_the_transport_did_after_a_flush_that_waited() {
+    for role in ROLES {
+        for flush_fails in [false, true] {
+            let (mut socket, script) = connect_with(role, &keepalive());
+            script.hold_flush(true);
+            waits(socket.send("taken, and kept"));
+            if flush_fails {
+                script.flush_fails(io::ErrorKind::BrokenPipe);
+            } else {
+                script.write_fails(io::ErrorKind::BrokenPipe);
+            }
+            assert!(matches!(now(socket.send("lost")), Err(Error::Io(_))));
+            let flood = tokio::spawn(flooded(script.clone(), to(role, TEXT, &[7; 100])));
+            tokio::task::yield_now().await;
+            let all = async {
+                while socket.receive().await?.is_some() {}
+                Ok::<_, Error>(())
+            };
+            assert!(polled_for(all, 200).await.is_none(), "there is always more to receive");
+            flood.abort();
+            let error = loop {
+                if let Err(error) = socket.receive().await {
+                    break error;
+                }
+            };
+            let Error::Io(error) = error else { panic!("{error}") };
+            assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn both_fail_when_the_peer_floods_and_never_finishes_its_message() {
     for role in ROLES {
@@ -425,10 +487,49 @@ async fn both_close_when_the_peer_floods_without_a_message() {
         let begin = Instant::now();
         let ended = polled_for(socket.receive(), 100).await.expect("it ends");
         assert!(matches!(ended, Err(Error::CloseTimeout)), "{ended:?}");
-        assert!((40..=57).contains(&begin.elapsed().as_secs()), "{:?}", begin.elapsed());
+        assert!((40..=87).contains(&begin.elapsed().as_secs()), "{:?}", begin.elapsed());
         flood.abort();
         assert!(sent(role, &script).contains(&CLOSE));
     }
+}
+
+/// A task whose turns are used up by something else before it comes to receive.
+#[tokio::test(start_paused = true)]
+async fn both_keep_an_idle_connection_of_which_a_message_waits_for_a_turn() {
+    for role in ROLES {
+        for split in [false, true] {
+            let (mut socket, script) =
+                connect_with(role, &quiet().idle_timeout(Some(Duration::from_secs(30))));
+            assert!(within(29, socket.receive()).await.is_none());
+            script.peer_sends(to(role, TEXT, b"in time"));
+            advance(Duration::from_secs(2)).await;
+            let received = if split {
+                let (mut receiver, _sender) = socket.split();
+                in_used_up_turns(receiver.receive(), 5).await
+            } else {
+                in_used_up_turns(socket.receive(), 5).await
+            };
+            assert_eq!(received.unwrap(), Some(Message::text("in time")));
+            assert_eq!(sent(role, &script), [], "{role:?}, split: {split}");
+        }
+    }
+}
+
+/// Awaits a future which for some turns finds nothing left of the scheduler's budget.
+async fn in_used_up_turns<F: Future>(future: F, turns: usize) -> F::Output {
+    let mut future = pin!(future);
+    for _ in 0..turns {
+        poll_fn(|cx| {
+            while let Poll::Ready(unit) = coop::poll_proceed(cx) {
+                unit.made_progress();
+            }
+            assert!(future.as_mut().poll(cx).is_pending(), "its turn is over");
+            Poll::Ready(())
+        })
+        .await;
+        tokio::task::yield_now().await;
+    }
+    future.await
 }
 
 // (d) row 17, CM-27

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Poll, Wake, Waker};
 
 use sansocket::stream::{Receiver, Sender};
-use sansocket::{CloseCode, Message, Role};
+use sansocket::{CloseCode, Config, Message, Role};
 use stream_support::*;
 
 fn split(role: Role, high_water_mark: usize) -> (Receiver<Mock>, Sender<Mock>, Script) {
@@ -349,6 +349,27 @@ async fn receiver_dropped_by_its_own_waker_locks_nobody_out() {
             sender.start_close(CloseCode::NORMAL, "").is_err(),
             "dropping it has begun the closing handshake"
         );
+    }
+}
+
+/// The timer of the unsplit socket would be told of the shared waker under a lock, and drop there whom it woke before.
+#[tokio::test(start_paused = true)]
+async fn receiver_owned_by_a_waker_that_polled_the_unsplit_socket_locks_nobody_out() {
+    for role in ROLES {
+        let (mut socket, script) = connect_with(role, &Config::default());
+        let owner = Arc::new(DropsReceiver(Mutex::new(None)));
+        assert!(poll_with(pin!(socket.receive()), &Waker::from(Arc::clone(&owner))).is_pending());
+        // The transport wakes its waker, and forgets it.
+        script.peer_sends(to(role, PONG, b""));
+        assert_eq!(Arc::strong_count(&owner), 3, "the test, the timer and the note of whom it wakes");
+        let (receiver, sender) = socket.split();
+        *owner.0.lock().unwrap() = Some(receiver);
+        let task = Arc::downgrade(&owner);
+        drop(owner);
+        assert_eq!(task.strong_count(), 0, "nobody wakes it, and so it is dropped, with the receiver");
+        script.window(0);
+        let _ = cut_off(sender.send("told of the shared waker"));
+        assert!(sender.start_close(CloseCode::NORMAL, "").is_err());
     }
 }
 

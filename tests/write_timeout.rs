@@ -10,7 +10,7 @@ use std::time::Duration;
 use sansocket::connection::{ClosedBy, ReceivedClose, TransportPhase};
 use sansocket::{Config, Failure};
 use waiting::{Waiting, quiet};
-use wire::{ROLES, seconds};
+use wire::{End, ROLES, seconds};
 
 /// 60 s, as by default, and nothing else that comes with time.
 fn writing() -> Config {
@@ -128,5 +128,26 @@ fn each_role_drops_the_transport_although_there_is_always_more_to_read() {
         }
         waiting.end.handle_timeout_while_busy(seconds(60));
         assert_eq!(waiting.end.failure(), Some(Failure::WriteTimeout));
+    }
+}
+
+// A driver as `Connection::handle_timeout` describes it, to which there always is something new to be armed.
+#[test]
+fn each_role_drops_a_peer_that_begins_another_message_at_every_look() {
+    let config = writing().message_timeout(Some(Duration::from_secs(10)));
+    for role in ROLES {
+        let mut end = End::with(role, &config);
+        end.send("nobody reads this").unwrap();
+        end.read_frames(b"\x01\x00");
+        for second in 0..=91 {
+            end.read_frames(b"\x80\x00\x01\x00");
+            let mut calls = 0;
+            while end.next_deadline().is_some_and(|deadline| deadline <= seconds(second)) {
+                end.handle_timeout(seconds(second));
+                calls += 1;
+                assert!(calls <= 3, "{role:?}: it comes to an end");
+            }
+        }
+        assert_eq!(end.failure(), Some(Failure::WriteTimeout), "{role:?}");
     }
 }

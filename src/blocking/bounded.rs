@@ -84,10 +84,16 @@ impl<S> Bounded<S> {
 }
 
 impl<S: Transport> Bounded<S> {
-    /// Lets the next read or write wait no longer than this.
+    /// Lets the next read or write wait no longer than this, and the little that [makes it ours](as_ours).
     pub(super) fn wait_at_most(&mut self, limit: Duration) -> io::Result<()> {
         let own = *self.own.insert(self.own_timeouts()?);
-        let bounded = |own, spent| Some(left(own, spent).map_or(limit, |own| own.min(limit)));
+        let limit = as_ours(limit);
+        let bounded = |own, spent: Duration| match left(own, spent) {
+            // The caller's own, as it is.
+            Some(left) if left <= limit && spent.is_zero() => Some(left),
+            Some(left) => Some(as_ours(left).min(limit)),
+            None => Some(limit),
+        };
         let Spent { reading, writing } = self.spent;
         self.io.set_timeouts(Timeouts {
             read: bounded(own.read, reading),
@@ -192,6 +198,16 @@ impl<S: Transport> Bounded<S> {
 /// What is left of a timeout of the caller's. No wait is zero long.
 fn left(own: Option<Duration>, spent: Duration) -> Option<Duration> {
     own.map(|own| own.saturating_sub(spent).max(SHORTEST_WAIT))
+}
+
+/// A little longer, and a time that no caller sets, even where a kernel rounds it up to its next tick: so what is found on
+/// the transport later is either ours or was set by the caller since.
+fn as_ours(time: Duration) -> Duration {
+    let (step, odd) = if time < Duration::from_secs(1) { (10, 3) } else { (100, 37) };
+    match u64::try_from(time.as_nanos().div_ceil(1_000_000).next_multiple_of(step) + odd) {
+        Ok(milliseconds) => Duration::from_millis(milliseconds),
+        Err(_) => time,
+    }
 }
 
 /// A time that every system can wait for.

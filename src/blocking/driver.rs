@@ -184,12 +184,15 @@ impl<S: Transport> Driver<S> {
                     }
                 }
                 Err(Stop::WouldBlock(_)) => {
-                    self.tell_time(connection, Reading::LeftAlone);
-                    return Err(WriteBlocked);
+                    // What that queued is offered too; and if it was too late, that is known now.
+                    if !self.tell_time(connection, Reading::LeftAlone) {
+                        return Err(WriteBlocked);
+                    }
                 }
                 Err(Stop::Failed(error)) => {
                     self.write_failed = true;
                     self.error.get_or_insert_with(|| Arc::new(error));
+                    connection.write_failed();
                 }
             }
         }

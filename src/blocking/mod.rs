@@ -12,8 +12,9 @@
 //! nobody calls sends no Ping.
 //!
 //! Timeouts that the caller has set on the transport are kept, also those set later, through [`WebSocket::get_ref`]: a wait
-//! that is as long as they say, or a transport that does not block at all, is [`Error::WouldBlock`]. A timeout that is set
-//! through another handle to the same socket is not seen, and may stand where a deadline's was.
+//! that is as long as they say, or a transport that does not block at all, is [`Error::WouldBlock`]. To be told from them,
+//! ours are odd numbers of milliseconds: a wait may end up to 137 ms after a deadline, up to 13 ms if it is shorter than
+//! 1 s. A timeout that is set through another handle to the same socket is not seen, and may stand where a deadline's was.
 //!
 //! # Would block
 //!

@@ -313,6 +313,7 @@ impl Closing {
     /// Nothing can be written any more.
     pub(crate) fn write_failed(&mut self) {
         self.write_failed = true;
+        self.flush_waits = false;
     }
 
     /// Whether nothing can be written any more.

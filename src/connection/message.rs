@@ -189,6 +189,8 @@ impl Assembly {
             self.text.finish().map_err(|_| ProtocolError::InvalidUtf8)?;
         }
         self.delivered = true;
+        // The event itself says that octets have come.
+        self.read_apart = false;
         Ok(self.kind)
     }
 

@@ -355,8 +355,24 @@ impl Connection {
     /// Call it when nothing is left to be done but to wait: behind a write that took everything or would block, and behind a
     /// read that would block, with what was read before received. It judges the peer by what has come, and what nobody has read has
     /// not come. Input that is left alone since [`is_full`](Self::is_full) is no obstacle: then only the [write
-    /// timeout](Config::write_timeout) is judged, and what was told by the clock before begins anew. A deadline that is
-    /// [`Timestamp::ORIGIN`] is armed by the next call, which judges nothing.
+    /// timeout](Config::write_timeout) is judged, and what was told by the clock before begins anew.
+    ///
+    /// Call it again as long as [`next_deadline`](Self::next_deadline) is not later than `now`. A deadline that is
+    /// [`Timestamp::ORIGIN`] is armed by the next call, which judges nothing: so a driver may arm it before it reads, and one
+    /// that made a single call each time could find something new to be armed every time. Each call moves a deadline on, and so
+    /// this comes to an end.
+    ///
+    /// ```
+    /// # use sansocket::connection::{Connection, Timestamp};
+    /// fn tell_time(connection: &mut Connection, now: Timestamp) {
+    ///     while connection.next_deadline().is_some_and(|deadline| deadline <= now) {
+    ///         connection.handle_timeout(now);
+    ///     }
+    /// }
+    /// # let mut connection = Connection::server(&Default::default());
+    /// # tell_time(&mut connection, Timestamp::ORIGIN);
+    /// # assert!(connection.next_deadline() > Some(Timestamp::ORIGIN));
+    /// ```
     ///
     /// Afterwards look at [`slices`](Self::slices), since a Ping or a Close may have been queued, and at
     /// [`phase`](Self::phase).
@@ -367,8 +383,9 @@ impl Connection {
     /// Does what is due at `now`, for a driver that has not come to wait: there may be more to read.
     ///
     /// Call it now and then while reads never would block, so that a peer that sends without end does not keep this end
-    /// from the time. Nobody is called dead by it, and a peer has twice the time for what else is expected of it. All
-    /// that does not depend on what was read is done as by [`handle_timeout`](Self::handle_timeout): writing, closing.
+    /// from the time; as often in a row as [`handle_timeout`](Self::handle_timeout). Nobody is called dead by it, and a peer
+    /// has twice the time for what else is expected of it. All that does not depend on what was read is done as there:
+    /// writing, closing.
     pub fn handle_timeout_while_busy(&mut self, now: Timestamp) {
         self.handle_timeout_after(now, Reading::Busy);
     }

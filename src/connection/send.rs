@@ -428,6 +428,13 @@ impl Outbox {
         !self.output.is_empty() || self.closing.flush_waits
     }
 
+    /// Whether a time begins to run when what is queued is out.
+    #[cfg(feature = "tokio")]
+    #[inline]
+    pub(crate) fn times_writing(&self) -> bool {
+        self.timers.as_ref().is_some_and(|timers| timers.awaits_writing())
+    }
+
     /// Whether there are deadlines that octets which come do not put off.
     #[cfg(feature = "std")]
     pub(crate) fn times_messages(&self) -> bool {

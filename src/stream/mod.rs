@@ -6,6 +6,12 @@
 //!
 //! [`accept`] and [`connect`] do the opening handshake over a raw transport; behind an HTTP server use
 //! [`handshake`](crate::handshake).
+//!
+//! # Runtime
+//!
+//! Anything that reads and writes as tokio does is a transport, but time is tokio's timer: with the default [`Config`] the first
+//! wait panics outside of a tokio runtime, and on one that was built without `enable_time`. [`Config::ping_interval`] says
+//! how to do without.
 
 mod accept;
 mod buffer;
@@ -102,8 +108,8 @@ use usual::{Feed, Receive, Usual, spend};
 ///
 /// # Runtime
 ///
-/// Deadlines need tokio's timer: a runtime that is built by hand needs `enable_time`, or the first wait panics. A connection
-/// has one timer, and none while no deadline is on.
+/// Deadlines need tokio's timer: a runtime that is built by hand needs `enable_time`, or the first wait panics
+/// ([`Config::ping_interval`]). A connection has one timer, and none while no deadline is on.
 ///
 /// # Memory
 ///
@@ -231,7 +237,7 @@ impl<S> WebSocket<S> {
     /// Ends the connection at once, without a closing handshake: what is queued is dropped, the transport too.
     pub fn abort(&mut self) {
         self.outbox.abort();
-        self.receive.input.clear();
+        self.receive.end(&mut self.outbox);
         self.transport.let_go();
     }
 }

@@ -106,6 +106,13 @@ impl ReceiveSide {
         self.path.hold_input(if held < MAX_HEADER_LEN { 0 } else { held })
     }
 
+    /// Forgets what has come, for a connection that parses no more: what there is of a message is reported.
+    pub(super) fn end(&mut self, outbox: &mut Outbox) {
+        self.input.clear();
+        connection::report_cut_off(&self.path, outbox);
+        self.path.abandon();
+    }
+
     /// What has come since the timers looked.
     pub(super) fn arrivals(&self) -> Arrivals {
         Arrivals::new(self.arrived, self.last & MESSAGE != 0)

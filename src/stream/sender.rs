@@ -396,8 +396,11 @@ impl<S> Sender<S> {
 
     /// Ends the connection at once, without a closing handshake: what is queued is dropped, the transport too.
     pub fn abort(&self) {
-        let mut output = self.state.lock_output();
+        let wakeups = Wakeups::default();
+        let mut receive = self.state.lock_receive();
+        let mut output = self.state.lock_output_by(Party::Passer, &wakeups);
         output.outbox.abort();
+        receive.end(&mut output.outbox);
         output.transport.let_go();
     }
 }

@@ -173,9 +173,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
                 }
             }
             phase => {
-                receive.input.clear();
-                crate::connection::report_cut_off(&receive.path, outbox);
-                receive.path.abandon();
+                receive.end(outbox);
                 self.poll_end(cx, phase, receive, outbox)
             }
         }
@@ -249,6 +247,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
             let written = self.poll_write(cx, outbox);
             if let Some(error) = self.send_error(outbox) {
                 if outbox.closing.phase() == TransportPhase::Drop {
+                    receive.end(outbox);
                     self.let_go();
                 }
                 return Poll::Ready(Err(error));
@@ -262,10 +261,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
                 outbox.fail(error);
                 continue;
             }
-            if written.is_ready() {
+            if written.is_ready() && !outbox.times_writing() {
                 return Poll::Ready(Ok(()));
             }
             let reading = self.reading_ahead(receive);
+            if written.is_ready() {
+                // The peer's time to answer a Ping begins here, and not when the receiver comes to look.
+                let _ = self.poll_timer(cx, receive, outbox, reading);
+                return Poll::Ready(Ok(()));
+            }
             ready!(self.poll_timer(cx, receive, outbox, reading));
         }
     }

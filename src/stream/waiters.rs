@@ -190,6 +190,7 @@ pub(super) enum Party {
     /// Somebody who does not wait.
     Passer,
 }
+
 /// Wakers to be called when nothing is locked any more: made before the guards, and so dropped after them.
 ///
 /// A waker is the executor's code. It may drop the task that it was to wake, and with it a half of this connection.

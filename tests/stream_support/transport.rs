@@ -50,6 +50,7 @@ struct State {
     /// What a write that had to wait was given: the next one has to begin with it.
     offered: Vec<u8>,
     flush_held: bool,
+    flush_error: Option<io::ErrorKind>,
     flush_hesitation: usize,
     shutdown_held: bool,
     vectored: bool,
@@ -84,6 +85,7 @@ pub(crate) fn mock() -> (Mock, Script) {
         takes_nothing: false,
         offered: Vec::new(),
         flush_held: false,
+        flush_error: None,
         flush_hesitation: 0,
         shutdown_held: false,
         vectored: true,
@@ -174,6 +176,10 @@ impl Script {
             state.write_waker.take()
         };
         waker.into_iter().for_each(Waker::wake);
+    }
+
+    pub(crate) fn flush_fails(&self, kind: io::ErrorKind) {
+        self.state().flush_error = Some(kind);
     }
 
     /// The next flushes are Pending so often, waking at once.
@@ -340,6 +346,9 @@ impl AsyncWrite for Mock {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let script = Script(Arc::clone(&self.0));
         let mut state = script.state();
+        if let Some(kind) = state.flush_error {
+            return Poll::Ready(Err(kind.into()));
+        }
         if state.flush_hesitation > 0 {
             state.flush_hesitation -= 1;
             state.ops.push(Op::FlushPending);

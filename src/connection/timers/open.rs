@@ -2,10 +2,11 @@
 
 use alloc::boxed::Box;
 use core::mem;
+use core::time::Duration;
 
 use super::Timestamp;
 use super::silence::Silence;
-use super::span::{NEVER, Nanoseconds, PUT_OFF, Span};
+use super::span::{NEVER, Nanoseconds, PUT_OFF, SHORTEST, Span};
 use crate::config::Config;
 
 /// How far the driver has come with reading when it looks at the clock: a peer is not to be judged by what this end has not
@@ -99,6 +100,8 @@ enum Probe {
 struct Rare {
     /// Messages that were received end it.
     idle: Silence,
+    /// It has come to its end while there was no end of input, and has begun anew.
+    idle_put_off: bool,
     message_timeout: Span,
     /// When the message that is open must have ended.
     message: Nanoseconds,
@@ -111,14 +114,15 @@ impl OpenTimers {
     pub(crate) fn new(config: &Config) -> Option<Box<Self>> {
         let rare = Rare {
             idle: Silence::new(config.idle_timeout),
-            message_timeout: config.message_timeout.map_or(Span::FOREVER, Span::new),
+            idle_put_off: false,
+            message_timeout: timeout(config.message_timeout),
             message: NEVER,
             put_off: false,
         };
         let timers = Self {
             next: NEVER,
             keepalive: Silence::new(config.ping_interval),
-            dead_peer_timeout: config.dead_peer_timeout.map_or(Span::FOREVER, Span::new),
+            dead_peer_timeout: timeout(config.dead_peer_timeout),
             probe: Probe::None,
             writing: Silence::new(config.write_timeout),
             rare: (rare.idle.is_on() || rare.message_timeout != Span::FOREVER).then(|| Box::new(rare)),
@@ -131,6 +135,12 @@ impl OpenTimers {
     #[cfg(feature = "std")]
     pub(crate) fn times_messages(&self) -> bool {
         self.rare.is_some()
+    }
+
+    /// Whether the time begins to run when what is queued is out.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn awaits_writing(&self) -> bool {
+        matches!(self.probe, Probe::Queued(_))
     }
 
     /// The earliest deadline; at once if one is to be armed.
@@ -298,7 +308,11 @@ impl Rare {
     ) -> Option<Due> {
         if self.idle.deadline() <= now {
             let active = mem::take(&mut arrivals.message) || !reading.may_be_all();
-            if self.idle.is_over(now, active) {
+            self.idle_put_off &= !active;
+            // A message may be among what has not been read yet. But octets without one put the end off only once.
+            if self.idle.is_over(now, active)
+                && (reading == Reading::Dry || mem::replace(&mut self.idle_put_off, true))
+            {
                 return Some(Due::Idle);
             }
         }
@@ -339,6 +353,10 @@ impl Reading {
             Reading::LeftAlone => false,
         }
     }
+}
+
+fn timeout(limit: Option<Duration>) -> Span {
+    limit.map_or(Span::FOREVER, |limit| Span::new(limit.max(SHORTEST)))
 }
 
 /// More than the beginning of a header has.

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::span::{NEVER, Nanoseconds, PUT_OFF, Span};
+use super::span::{NEVER, Nanoseconds, PUT_OFF, SHORTEST, Span};
 
 /// Comes to its end when nothing has happened for two whole halves of a time: that is at least the time, and at most one and
 /// a half of it, since what happened last did so within the half before.
@@ -17,8 +17,7 @@ pub(super) struct Silence {
 
 impl Silence {
     pub(super) fn new(limit: Option<Duration>) -> Self {
-        // Rounded up to milliseconds: shorter halves would keep a driver busy with nothing else.
-        let half = limit.map_or(Span::FOREVER, |limit| Span::new((limit / 2).max(Duration::from_nanos(1))));
+        let half = limit.map_or(Span::FOREVER, |limit| Span::new(limit.max(SHORTEST) / 2));
         Self { half, tick: NEVER, quiet: 0 }
     }
 

@@ -8,6 +8,9 @@ pub(super) type Nanoseconds = u64;
 /// No moment.
 pub(super) const NEVER: Nanoseconds = Nanoseconds::MAX;
 
+/// Shorter times would keep a driver busy with nothing else, or end before anything could come.
+pub(super) const SHORTEST: Duration = Duration::from_millis(2);
+
 /// When what cannot be judged now is looked at again.
 pub(super) const PUT_OFF: Span = Span(1000);
 
