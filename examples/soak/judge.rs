@@ -14,7 +14,7 @@ use crate::plan::{Fault, Leave, Misdeed, WireFault, Wrong, index, other};
 pub(crate) fn judge(ledger: &Ledger, record: &Record, ends: [&Ended; 2]) {
     for role in [Role::Client, Role::Server] {
         let (end, peer) = (ends[index(role)], ends[index(other(role))]);
-        if let Some(what) = ended_wrongly(record, role, end) {
+        if let Some(what) = ended_wrongly(record, role, end, peer) {
             ledger.violation(record, format_args!("{role:?} {what}: {end:?}"));
         }
         let (certain, possible) = missing(record, role);
@@ -70,7 +70,7 @@ fn thrown_away(end: &Ended) -> u64 {
 }
 
 /// Why this end must not have ended as it has.
-fn ended_wrongly(record: &Record, role: Role, end: &Ended) -> Option<&'static str> {
+fn ended_wrongly(record: &Record, role: Role, end: &Ended, peer: &Ended) -> Option<&'static str> {
     let (report, error) = match end {
         Ended::Reported(report, error) => (report.as_ref(), error.as_ref()),
         Ended::Raw(code) => return raw_ended_wrongly(record.plan.fault, *code),
@@ -89,7 +89,11 @@ fn ended_wrongly(record: &Record, role: Role, end: &Ended) -> Option<&'static st
     };
     let is_cut = matches!(error, Error::Io(_) | Error::EndOfStream);
     let is_late = matches!(error, Error::DeadPeer | Error::WriteTimeout | Error::CloseTimeout);
+    // A peer that has answered this end's Close waits 2 s for what it has sent to be read. An end that is slower than that may
+    // find that its Pong was answered by a reset: it says so, and the peer has promised nothing else.
+    let is_slower_than_the_drain = is_cut && report.closed_by == ClosedBy::Local && is_clean(peer);
     let may_be = match fault {
+        Fault::None | Fault::Leave(_, Leave::Close, _) if is_slower_than_the_drain => true,
         Fault::None | Fault::Leave(_, Leave::Close, _) | Fault::Wire(_, WireFault::Stall(_), _) => false,
         Fault::Wire(_, WireFault::Reset | WireFault::End, _)
         | Fault::Leave(..)
