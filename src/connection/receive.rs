@@ -39,7 +39,8 @@ pub(crate) struct ReceivePath {
     message: MessageState,
     /// What the last call of `receive` located may still be looked at, and does not lie in the input.
     located: bool,
-    ended: Option<Result<(), ProtocolError>>,
+    /// The peer's Close has come, or an error: nothing is asked of it any more but what had come.
+    ended: bool,
     /// Boxed: a connection whose messages lie whole in the input never has it, nor has an idle one, unless it has a budget.
     unusual: Option<Box<Unusual>>,
     #[cfg(feature = "deflate")]
@@ -107,7 +108,7 @@ impl ReceivePath {
             rsv: Rsv::NONE,
             message: MessageState::None,
             located: false,
-            ended: None,
+            ended: false,
             // Where there is a budget it stays: a pointer of its own would cost those who have none.
             unusual: account.is_open().then(|| Box::new(Unusual { account, ..Unusual::default() })),
             #[cfg(feature = "deflate")]
@@ -159,13 +160,8 @@ impl ReceivePath {
     /// What [`receive`](Self::receive) does when the usual message is not next.
     pub(crate) fn receive_anything(&mut self, input: &mut [u8]) -> Result<Received, ProtocolError> {
         self.located = false;
-        match self.ended {
-            None => {}
-            // RFC 6455 §5.5.1: after Close every further octet is ignored.
-            Some(Ok(())) => return Ok(Received { consumed: input.len(), event: None }),
-            // RFC 6455 §7.1.7: after failing, nothing from the peer is processed.
-            Some(Err(error)) => return Err(error),
-        }
+        // RFC 6455 §5.5.1, §7.1.7: after Close, or after failing, nothing from the peer is processed. `Closing` knows that.
+        debug_assert!(!self.ended, "input is parsed after the end");
         if let Some(unusual) = &mut self.unusual {
             unusual.message.clear_delivered();
             unusual.settle(LEASE_LEN);
@@ -179,12 +175,12 @@ impl ReceivePath {
                     unusual.ahead.offset > 0
                 });
                 let begins = matches!(self.frame, Frame::Header) && !self.is_message_open();
-                if begins && !self.located && self.ended.is_none() && !is_ahead {
+                if begins && !self.located && !self.ended && !is_ahead {
                     self.frame = Frame::Between;
                 }
             }
-            Err(error) => {
-                self.ended = Some(Err(*error));
+            Err(_) => {
+                self.ended = true;
                 self.abandon();
             }
         }
@@ -363,7 +359,7 @@ impl ReceivePath {
     ) -> Result<Received, ProtocolError> {
         if located.kind == EventKind::Close {
             CloseFrame::decode(self.payload(located, input))?;
-            self.ended = Some(Ok(()));
+            self.ended = true;
             if let Some(unusual) = &mut self.unusual {
                 unusual.message = Assembly::default();
                 unusual.account.note(Part::Apart, 0);
@@ -383,7 +379,7 @@ impl ReceivePath {
             return None;
         }
         match (self.frame, self.missing()) {
-            (Frame::Data { .. }, missing @ 1..) if self.ended.is_none() => {
+            (Frame::Data { .. }, missing @ 1..) if !self.ended => {
                 let Unusual { message, account, .. } = self.unusual();
                 Some(message.destination(missing, account))
             }
@@ -496,7 +492,7 @@ impl ReceivePath {
         input: &[u8],
         payload: &mut [u8; MAX_CONTROL_PAYLOAD_LEN],
     ) -> Option<usize> {
-        if self.ended.is_some() || input.is_empty() {
+        if self.ended || input.is_empty() {
             return None;
         }
         if let Frame::Between = self.frame {
@@ -618,7 +614,7 @@ impl ReceivePath {
 
     /// What has come of a message that is not whole.
     pub(crate) fn unfinished(&self) -> Option<CutOff> {
-        let unusual = self.unusual.as_ref().filter(|_| self.is_message_open() && self.ended.is_none())?;
+        let unusual = self.unusual.as_ref().filter(|_| self.is_message_open() && !self.ended)?;
         let allowed = self.limits.message_len();
         #[cfg(feature = "deflate")]
         let allowed = if self.is_compressed() { self.limits.compressed_len() } else { allowed };
