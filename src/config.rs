@@ -133,11 +133,12 @@ impl Config {
         self
     }
 
-    /// How much output may be queued before senders wait and received input is left alone, in octets of frames.
-    /// Default: 256 KiB, the replies to one full read.
+    /// How much output may be queued before senders wait, in octets of frames. Default: 256 KiB, the replies to one full
+    /// read.
     ///
     /// The queue never holds more than this, one message above it, and 16 KiB of Pongs. A sender that queues without
-    /// waiting gets [`SendError::QueueFull`](crate::SendError::QueueFull). Zero is taken as one.
+    /// waiting gets [`SendError::QueueFull`](crate::SendError::QueueFull). No message is lent above it, since the reply beside a lent
+    /// one never waits: then input is left alone, in the core and in `blocking` whatever receives. Zero is taken as one.
     #[must_use]
     pub const fn high_water_mark(mut self, octets: usize) -> Self {
         self.high_water_mark = octets;
@@ -182,8 +183,8 @@ impl Config {
     /// Any octet shows that it is there, not only the Pong (RFC 6455 §5.5.3). Past it a Close frame with 1011 is
     /// given a second to leave, and the transport is dropped:
     /// [`Failure::DeadPeer`](crate::Failure::DeadPeer). So a peer that is gone is found within one and a half intervals
-    /// and this timeout. One that was not read from is not called dead: not while the application is away, nor above the
-    /// [high-water mark](Self::high_water_mark).
+    /// and this timeout. One that was not read from is not called dead: not while the application is away, nor while
+    /// input is left alone above the [high-water mark](Self::high_water_mark).
     #[must_use]
     pub const fn dead_peer_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.dead_peer_timeout = timeout;

@@ -8,7 +8,7 @@ use futures_sink::Sink;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::Error;
-use super::{Usual, WebSocket};
+use super::{Receiving, Usual, WebSocket};
 use crate::close_code::CloseCode;
 use crate::connection::Message;
 use crate::error::SendError;
@@ -23,7 +23,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<S> {
         if socket.transport.failure_yielded {
             return Poll::Ready(None);
         }
-        match socket.poll_usual(cx) {
+        match socket.poll_usual(cx, Receiving::Owned) {
             Usual::Message(kind) => Poll::Ready(Some(Ok(socket.receive.take(kind)))),
             Usual::Pending => Poll::Pending,
             Usual::Other => {

@@ -8,8 +8,8 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::receive_side::{Parsed, ReceiveSide};
-use super::shared::AppendGuard;
 use super::split::{OutputSide, State};
+use super::sync::MutexGuard;
 use super::transport::{self, Progress, ReadAhead};
 use super::waiters::{Party, SenderPlace, Wakeups};
 use super::{Error, start_close};
@@ -17,7 +17,7 @@ use crate::close_code::CloseCode;
 use crate::connection::{CloseReport, OutgoingMessage, Reading};
 use crate::error::SendError;
 
-type Guard<'a, S> = AppendGuard<'a, OutputSide<S>>;
+type Guard<'a, S> = MutexGuard<'a, OutputSide<S>>;
 
 /// The half that sends: clone it for every task that has something to say.
 ///
@@ -237,8 +237,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
         let OutputSide { outbox, transport, .. } = output;
         let cx = &mut Context::from_waker(self.state.waker());
         let result = transport.poll_output(cx, receive, outbox, read_ahead);
-        // The receiver waits for room, or for what has been read for it. While there is no room it cannot go on.
-        if receive.parsed == Parsed::NotYet && !outbox.is_full() {
+        // The receiver waits for what has been read for it.
+        if receive.parsed == Parsed::NotYet {
             self.state.waiters().take_receiver(Party::Passer, wakeups);
         }
         result

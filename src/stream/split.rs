@@ -15,7 +15,7 @@ use super::Error;
 use super::receive_side::ReceiveSide;
 use super::sender::Sender;
 use super::shared::{Observed, Output, Shared};
-use super::transport::{Progress, Transport};
+use super::transport::{Progress, Receiving, Transport};
 use super::usual::spend;
 use super::waiters::{Party, Wakeups};
 use super::{WebSocket, start_close};
@@ -43,14 +43,13 @@ impl<S> Output for OutputSide<S> {
     }
 
     #[inline]
-    fn may_parse(&self) -> bool {
-        self.outbox.closing.parses_input() && !self.outbox.is_full()
+    fn parses_input(&self) -> bool {
+        self.outbox.closing.parses_input()
     }
 
     fn observe(&self) -> Observed {
         let closing = &self.outbox.closing;
         Observed {
-            may_parse: self.may_parse(),
             written: (self.outbox.output.written(), self.transport.is_unflushed()),
             standing: (closing.standing(), self.outbox.write_failed(), self.transport.read_ended()),
         }
@@ -125,7 +124,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Receiver<S> {
     /// an error, as by the [unsplit socket](WebSocket::poll_receive).
     #[inline]
     fn take_usual(&mut self) -> Option<Message> {
-        if self.parked || self.state.waiters().receiver_waits() || !self.state.may_parse() {
+        if self.parked || self.state.waiters().receiver_waits() || !self.state.parses_input() {
             return None;
         }
         let mut receive = self.state.lock_receive();
@@ -148,7 +147,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Receiver<S> {
         let mut waker = None;
         let mut receive = self.state.lock_receive();
         loop {
-            if self.state.may_parse() {
+            if self.state.parses_input() {
                 match receive.next() {
                     Ok(Some(kind)) => match kind.message() {
                         Some(kind) => {
@@ -285,7 +284,7 @@ impl<S> OutputSide<S> {
 
     /// Parses what has come, for a connection that nobody receives from.
     pub(super) fn throw_away(&mut self, receive: &mut ReceiveSide) {
-        while self.may_parse() {
+        while self.parses_input() {
             match receive.next() {
                 Ok(Some(kind)) => {
                     receive.react(&mut self.outbox);
@@ -302,7 +301,7 @@ impl<S> OutputSide<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> OutputSide<S> {
     pub(super) fn poll(&mut self, waker: &std::task::Waker, receive: &mut ReceiveSide) -> Poll<Progress> {
-        self.transport.poll(&mut Context::from_waker(waker), receive, &mut self.outbox)
+        self.transport.poll(&mut Context::from_waker(waker), receive, &mut self.outbox, Receiving::Owned)
     }
 }
 

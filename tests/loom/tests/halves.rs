@@ -201,16 +201,19 @@ fn sender_that_gives_up_forgets_nobody() {
 }
 
 #[test]
-fn receiver_that_left_input_alone_goes_on_when_there_is_room() {
+fn receiver_gets_what_has_come_while_the_output_of_a_sender_is_full() {
     with_timers(2, || {
         let wire = Wire::new(0);
         wire.peer_sends(TEXT_M);
         let (mut receiver, sender) = split(&wire, 1);
         block_on(sender.feed("full")).unwrap();
         let receive = spawn(move || block_on(receiver.receive()).unwrap());
-        let flush = spawn(move || block_on(sender.flush()).unwrap());
-        wire.peer_reads(usize::MAX);
+        let flush = spawn({
+            let sender = sender.clone();
+            move || block_on(sender.flush()).unwrap()
+        });
         assert_eq!(receive.join().unwrap(), Some(Message::text("m")));
+        wire.peer_reads(usize::MAX);
         flush.join().unwrap();
     });
 }
