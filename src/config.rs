@@ -233,12 +233,13 @@ impl Config {
     ///
     /// Counted is the memory of what is not over at once, as octets arrive, never what a header claims: a message that is
     /// put together or decompressed, until it is taken or the next is received; a state that decompresses one that is not
-    /// whole; input that was read and is left alone; and output, beyond a lent buffer or else 16 KiB; in `stream` that buffer
+    /// whole; input that was read and is left alone; messages that a driver has read ahead; and output, beyond a lent buffer or else 16 KiB; in `stream` that buffer
     /// as well, while the transport does not take what is in it. Not counted are the
     /// connection itself, with what it keeps when it is idle, and what is the thread's: buffers that it
     /// lends, and spare ones. A message that lies whole in the input, or fits the output buffer, costs no look at the budget.
     ///
-    /// It is leased 16 KiB at a time. Each direction of a connection has no more than that leased beyond what it holds; all is
+    /// It is leased 16 KiB at a time. Each direction of a connection, and what was read ahead, has no more than that leased
+    /// beyond what it holds; all is
     /// given back when it holds nothing and [waits for input](crate::connection::Connection::release_buffers), when it fails
     /// and when it is dropped.
     ///

@@ -14,6 +14,9 @@ use crate::connection::Message;
 use crate::error::SendError;
 
 /// Messages until the closing handshake is done. A failure is yielded once, and then `None`.
+///
+/// The transport wakes the task that polled last: what splits a `Stream` and `Sink` generically is for one task. For two
+/// there is [`split`](WebSocket::split).
 impl<S: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<S> {
     type Item = Result<Message, Error>;
 

@@ -8,9 +8,11 @@
 //! [`handshake`](crate::handshake).
 
 mod accept;
+mod ahead;
 mod buffer;
 mod client_transport;
 mod connect;
+mod driven;
 mod gate;
 #[cfg(feature = "hyper")]
 pub mod hyper;
@@ -45,6 +47,7 @@ use crate::role::Role;
 pub use accept::{Acceptor, Incoming, accept};
 pub use client_transport::ClientTransport;
 pub use connect::{Connector, connect};
+pub use driven::Driver;
 pub use gate::ConnectGate;
 pub use lend::{MessageRef, Outgoing, ReceiveRef};
 pub use sender::Sender;
@@ -97,7 +100,7 @@ use usual::{Feed, Receive, Usual, spend};
 /// A silent peer is asked by a Ping whether it is there, and one that does not answer is [dead](crate::Failure::DeadPeer):
 /// [`Config::ping_interval`] says when, and how to switch it off. That, the [write timeout](Config::write_timeout) and the
 /// deadlines that are off by default advance while any method that waits is polled, here or on either half; a connection that
-/// nobody polls sends no Ping. What came meanwhile is read before the peer is judged, so that an application may be away for as
+/// nobody polls sends no Ping, unless it has a [driver](Self::split_driven). What came meanwhile is read before the peer is judged, so that an application may be away for as
 /// long as it likes.
 ///
 /// # Runtime

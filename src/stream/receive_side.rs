@@ -106,6 +106,11 @@ impl ReceiveSide {
         self.path.hold_input(if held < MAX_HEADER_LEN { 0 } else { held })
     }
 
+    /// Says that there was a message since the timers looked.
+    pub(super) fn note_message(&mut self) {
+        self.last |= MESSAGE;
+    }
+
     /// What has come since the timers looked.
     pub(super) fn arrivals(&self) -> Arrivals {
         Arrivals::new(self.arrived, self.last & MESSAGE != 0)

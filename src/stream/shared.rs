@@ -67,8 +67,8 @@ impl<R, O: Output> Shared<R, O> {
         lock(&self.receive)
     }
 
-    /// The output side, to append to it, or to look, and for nothing else. Nobody waits for that but the receiver, and
-    /// whoever appends [wakes](Waiters::wake_receiver) it when nothing is locked.
+    /// The output side, to append to it, or to look, and for nothing else. Nobody waits for that but who reads, and
+    /// whoever appends [wakes](Waiters::wake_readers) those when nothing is locked.
     #[inline]
     pub(super) fn lock_to_append(&self) -> MutexGuard<'_, O> {
         lock(&self.output)
@@ -107,8 +107,13 @@ impl<R, O: Output> Shared<R, O> {
         self.receiver_gone.load(Ordering::Relaxed)
     }
 
-    pub(super) fn set_receiver_gone(&self) {
+    /// The receiver is gone, and [`set_receiver_gone`](Self::set_receiver_gone) will follow.
+    pub(super) fn mark_receiver_gone(&self) {
         self.receiver_gone.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_receiver_gone(&self) {
+        self.mark_receiver_gone();
         // Its work is the senders' from here on.
         self.waiters.wake_all();
     }
@@ -164,7 +169,7 @@ impl<R, O: Output> Drop for OutputGuard<'_, R, O> {
         let own = Wakeups::default();
         let wakeups = self.wakeups.unwrap_or(&own);
         if before.standing != after.standing {
-            self.shared.waiters.take_receiver(self.party, wakeups);
+            self.shared.waiters.take_readers(self.party, wakeups);
         }
         self.shared.waiters.take_senders(self.party, wakeups);
     }

@@ -289,6 +289,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
         }
     }
 
+    /// Writes what is queued, reads up to a buffer of input and answers the Pings in it, for one that is not to receive more
+    /// now; keeps the time.
+    pub(super) fn poll_held(
+        &mut self,
+        cx: &mut Context<'_>,
+        receive: &mut ReceiveSide,
+        outbox: &mut Outbox,
+    ) -> Poll<Progress> {
+        // What cannot be written any more is told behind what can be received.
+        let _ = ready!(self.poll_output(cx, receive, outbox, ReadAhead::Always));
+        if outbox.closing.phase() != TransportPhase::ReadWrite {
+            return Poll::Ready(Progress::Again);
+        }
+        let reading = match self.reading_ahead(receive) {
+            Reading::LeftAlone if receive.input.vacancy() == 0 => Reading::Held,
+            reading => reading,
+        };
+        self.poll_timer(cx, receive, outbox, reading)
+    }
+
     /// Reads what fits the input buffer, without delivering it, and answers the Pings in it: for callers that wait for
     /// the transport to take output. Ready when something came in.
     ///
