@@ -477,3 +477,52 @@ fn receiver_knows_what_was_negotiated_beside_a_driver() {
     assert_eq!(format!("{receiver:?} {driver:?}"), "Receiver { .. } Driver { .. }");
     assert!(matches!(poll_once(pin!(driver)), Poll::Pending));
 }
+
+// Real tasks on real threads: nobody who waits is forgotten, and nothing is lost or changes places.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn both_flood_each_other_with_drivers_through_a_narrow_pipe_and_close() {
+    const EACH: u32 = 2000;
+    async fn run(socket: WebSocket<DuplexStream>, queue_bytes: usize) {
+        let (mut receiver, sender, driver) = socket.split_driven(queue_bytes);
+        let driver = tokio::spawn(driver);
+        let sending: Vec<_> = (0..2u8)
+            .map(|id| {
+                let sender = sender.clone();
+                tokio::spawn(async move {
+                    for number in 0..EACH {
+                        let message = [&[id][..], &number.to_be_bytes()].concat();
+                        match number % 3 {
+                            0 => sender.send(message).await.unwrap(),
+                            _ => sender.feed(message).await.unwrap(),
+                        }
+                    }
+                })
+            })
+            .collect();
+        let mut next = [0; 2];
+        while next != [EACH; 2] {
+            let message = receiver.receive().await.unwrap().unwrap();
+            let (id, number) = message.payload().split_first().unwrap();
+            let expected = &mut next[usize::from(*id)];
+            assert_eq!(*number, expected.to_be_bytes());
+            *expected += 1;
+            if *expected % 100 == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+        for sending in sending {
+            sending.await.unwrap();
+        }
+        let closing = tokio::spawn(async move { sender.close(CloseCode::NORMAL, "").await });
+        assert_eq!(receiver.receive().await.unwrap(), None);
+        assert!(driver.await.unwrap().unwrap().clean);
+        assert!(closing.await.unwrap().unwrap().clean);
+    }
+    for (pipe, queue_bytes) in [(100, 0), (1000, 500), (64 << 10, 100_000)] {
+        let (client, server) = pair(pipe);
+        let client = tokio::spawn(run(client, queue_bytes));
+        let server = tokio::spawn(run(server, queue_bytes));
+        let both = async { (client.await.unwrap(), server.await.unwrap()) };
+        timeout(seconds(120), both).await.expect("somebody was forgotten");
+    }
+}

@@ -83,7 +83,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ///
     /// # The end
     ///
-    /// The end of the connection, good or bad, is received behind all messages that were read ahead. Dropping the
+    /// The end of the connection, good or bad, is received behind all messages that were read ahead; the driver and
+    /// [`close_report`](Receiver::close_report) tell it when it comes. Dropping the
     /// [`Receiver`] begins the closing handshake, which the driver drives to its end; what waits and what still arrives is
     /// thrown away, and counted in the report.
     pub fn split_driven(self, queue_bytes: usize) -> (Receiver<S>, Sender<S>, Driver<S>) {
