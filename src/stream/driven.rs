@@ -49,7 +49,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// # Work that blocks
     ///
     /// The driver needs a thread that is not blocked: a runtime with several, and work that blocks in
-    /// [`block_in_place`](tokio::task::block_in_place) or `spawn_blocking`. Elsewhere it may be next on just the thread
+    /// `tokio::task::block_in_place` or `spawn_blocking`. Elsewhere it may be next on just the thread
     /// that is blocked.
     ///
     /// ```
