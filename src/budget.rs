@@ -88,7 +88,7 @@ impl fmt::Debug for Budget {
     }
 }
 
-/// What one direction of a connection holds, and has leased for it. Without a budget, and without `std`, it grants
+/// What one direction of a connection holds, or who reads ahead of it, and has leased for it. Without a budget, and without `std`, it grants
 /// everything and counts nothing.
 ///
 /// What it has leased is given back at the latest when it is dropped.
@@ -113,7 +113,7 @@ struct Open {
 /// What is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
-    /// The message that is received, or the copied output beyond what is not counted.
+    /// The message that is received, or those that were read ahead, or the copied output beyond what is not counted.
     Main,
     /// A state that decompresses and what is held back for it, or the payloads queued apart.
     Apart,
@@ -147,6 +147,15 @@ impl Account {
                 Box::new(Open { budget: budget.clone(), role, leased: 0, held: [0; PARTS], lent: 0 })
             }),
         }
+    }
+
+    /// Another one with the same budget, if there is one.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn another(&self) -> Self {
+        let open = self.open.as_deref().map(|Open { budget, role, .. }| {
+            Box::new(Open { budget: budget.clone(), role: *role, leased: 0, held: [0; PARTS], lent: 0 })
+        });
+        Self { open }
     }
 
     /// Whether there is a budget.

@@ -133,11 +133,12 @@ impl Config {
         self
     }
 
-    /// How much output may be queued before senders wait and received input is left alone, in octets of frames.
-    /// Default: 256 KiB, the replies to one full read.
+    /// How much output may be queued before senders wait, in octets of frames. Default: 256 KiB, the replies to one full
+    /// read.
     ///
     /// The queue never holds more than this, one message above it, and 16 KiB of Pongs. A sender that queues without
-    /// waiting gets [`SendError::QueueFull`](crate::SendError::QueueFull). Zero is taken as one.
+    /// waiting gets [`SendError::QueueFull`](crate::SendError::QueueFull). No message is lent above it, since the reply beside a lent
+    /// one never waits: then input is left alone, in the core and in `blocking` whatever receives. Zero is taken as one.
     #[must_use]
     pub const fn high_water_mark(mut self, octets: usize) -> Self {
         self.high_water_mark = octets;
@@ -184,8 +185,8 @@ impl Config {
     /// Any octet shows that it is there, not only the Pong (RFC 6455 §5.5.3). Past it a Close frame with 1011 is
     /// given a second to leave, and the transport is dropped:
     /// [`Failure::DeadPeer`](crate::Failure::DeadPeer). So a peer that is gone is found within one and a half intervals
-    /// and this timeout. One that was not read from is not called dead: not while the application is away, nor above the
-    /// [high-water mark](Self::high_water_mark).
+    /// and this timeout. One that was not read from is not called dead: not while the application is away, nor while
+    /// input is left alone above the [high-water mark](Self::high_water_mark).
     ///
     /// Beware of slow links. What was handed to the transport may still lie in the system's send buffer, which can hold
     /// megabytes, and the Ping behind it: at 100 kB/s a Ping behind 4 MB takes 40 s to arrive. A peer that only listens, and
@@ -246,12 +247,13 @@ impl Config {
     ///
     /// Counted is the memory of what is not over at once, as octets arrive, never what a header claims: a message that is
     /// put together or decompressed, until it is taken or the next is received; a state that decompresses one that is not
-    /// whole; input that was read and is left alone; and output, beyond a lent buffer or else 16 KiB; in `stream` that buffer
+    /// whole; input that was read and is left alone; messages that a driver has read ahead; and output, beyond a lent buffer or else 16 KiB; in `stream` that buffer
     /// as well, while the transport does not take what is in it. Not counted are the
     /// connection itself, with what it keeps when it is idle, and what is the thread's: buffers that it
     /// lends, and spare ones. A message that lies whole in the input, or fits the output buffer, costs no look at the budget.
     ///
-    /// It is leased 16 KiB at a time. Each direction of a connection has no more than that leased beyond what it holds; all is
+    /// It is leased 16 KiB at a time. Each direction of a connection, and what was read ahead, has no more than that leased
+    /// beyond what it holds; all is
     /// given back when it holds nothing and [waits for input](crate::connection::Connection::release_buffers), when it fails
     /// and when it is dropped.
     ///

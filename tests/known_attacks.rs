@@ -13,6 +13,7 @@
 mod allocations;
 mod attack_support;
 
+use std::pin::pin;
 use std::task::Poll;
 
 use allocations::{Counting, allocated_by, held_by, peak_of};
@@ -337,7 +338,7 @@ fn both_echo_to_a_peer_that_never_reads_up_to_the_high_water_mark() {
                 figures = (socket.queued(), counts.read(), peak);
                 // And asks for no more, however often it is polled.
                 for _ in 0..100 {
-                    assert!(once(socket.receive()).is_pending());
+                    assert!(once(socket.receive_ref()).is_pending());
                 }
                 assert_eq!((socket.queued(), counts.read()), (figures.0, figures.1));
             }
@@ -350,6 +351,52 @@ fn both_echo_to_a_peer_that_never_reads_up_to_the_high_water_mark() {
             let answered = queued / reply_len * frame.len();
             assert!(read <= answered + 2 * HIGH_WATER_MARK + frame.len(), "{read} octets were read");
             assert!(peak <= 2 * HIGH_WATER_MARK + 2 * len + 64 * KIB, "{peak} octets");
+        }
+    }
+}
+
+/// Echoes owned messages, polled 100 times. Returns how much is queued.
+fn echo_owned(mut socket: WebSocket<Flood>, split: bool) -> usize {
+    let echo_often = |echo: &mut dyn FnMut() -> bool| assert!((0..100).all(|_| echo()));
+    if split {
+        let (mut receiver, sender) = socket.split();
+        let mut echo = pin!(async {
+            while let Some(message) = receiver.receive().await? {
+                sender.feed(message).await?;
+            }
+            Ok::<_, Error>(())
+        });
+        echo_often(&mut || once(echo.as_mut()).is_pending() && once(sender.flush()).is_pending());
+        return sender.queued();
+    }
+    {
+        let mut echo = pin!(async {
+            while let Some(message) = socket.receive().await? {
+                socket.feed(message).await?;
+            }
+            Ok::<_, Error>(())
+        });
+        echo_often(&mut || once(echo.as_mut()).is_pending());
+    }
+    socket.queued()
+}
+
+// 6455-10.4-2, CM-27
+#[test]
+fn both_echo_owned_messages_to_a_peer_that_never_reads_up_to_the_high_water_mark() {
+    for (role, split) in ROLES.into_iter().flat_map(|role| [(role, false), (role, true)]) {
+        for len in [0, 100, 10_000, 1_000_000] {
+            let frame = Frame::binary(vec![1; len]).octets(role.peer());
+            let reply_len = Frame::binary(vec![1; len]).octets(role).len();
+            let (io, counts) = flood(frame.clone());
+            counts.send(usize::MAX);
+            let queued = echo_owned(over(io, role, &quiet()), split);
+            let read = counts.read();
+            println!("{role:?}, split: {split}, owned echoes of {len}: {queued} queued, {read} read");
+            assert!(queued < HIGH_WATER_MARK + reply_len, "{queued} octets are queued");
+            // What was answered, one buffer of input, and the message that is coming.
+            let answered = queued / reply_len * frame.len();
+            assert!(read <= answered + 2 * HIGH_WATER_MARK + frame.len(), "{read} octets were read");
         }
     }
 }

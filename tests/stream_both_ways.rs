@@ -7,6 +7,7 @@ mod stream_support;
 use std::pin::pin;
 use std::time::Duration;
 
+use futures_util::{SinkExt, StreamExt};
 use sansocket::stream::WebSocket;
 use sansocket::{Message, Role};
 use stream_support::*;
@@ -199,6 +200,50 @@ async fn both_send_without_end_from_halves_through_a_narrow_pipe() {
     };
     let both = async { tokio::join!(run(client), run(server)) };
     tokio::time::timeout(Duration::from_secs(60), both).await.expect("neither waits for the other");
+}
+
+/// Sends and receives 20 messages of 1 MB, at once and in one task, by what futures make of a `Stream` and `Sink`.
+async fn send_and_receive_by_its_traits(socket: WebSocket<DuplexStream>) {
+    let (mut sink, mut stream) = StreamExt::split(socket);
+    let send = async {
+        for _ in 0..20 {
+            sink.send(Message::binary(pattern(1_000_000))).await.unwrap();
+        }
+    };
+    let receive = async {
+        for _ in 0..20 {
+            assert_eq!(stream.next().await.unwrap().unwrap().payload(), pattern(1_000_000));
+        }
+    };
+    tokio::join!(send, receive);
+}
+
+async fn send_and_receive_by_halves(socket: WebSocket<DuplexStream>) {
+    let (mut receiver, sender) = socket.split();
+    let sending = tokio::spawn(async move {
+        for _ in 0..20 {
+            sender.send(pattern(1_000_000)).await.unwrap();
+        }
+    });
+    for _ in 0..20 {
+        assert_eq!(receiver.receive().await.unwrap().unwrap().payload(), pattern(1_000_000));
+    }
+    sending.await.unwrap();
+}
+
+// More than the peer reads ahead, and more than the high-water mark: each end is full, and must receive all the same.
+#[tokio::test(start_paused = true)]
+async fn both_send_messages_of_1_mb_at_once_through_a_pipe_of_64_kib() {
+    let halves = async {
+        let (client, server) = pair(64 << 10);
+        tokio::join!(send_and_receive_by_halves(client), send_and_receive_by_halves(server));
+    };
+    tokio::time::timeout(Duration::from_secs(60), halves).await.expect("halves do not wait for each other");
+    let traits = async {
+        let (client, server) = pair(64 << 10);
+        tokio::join!(send_and_receive_by_its_traits(client), send_and_receive_by_its_traits(server));
+    };
+    tokio::time::timeout(Duration::from_secs(60), traits).await.expect("neither does an unsplit socket");
 }
 
 // 6455-5.5.2-2, CM-25

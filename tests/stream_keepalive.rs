@@ -201,12 +201,31 @@ async fn both_keep_a_peer_that_is_left_alone_while_output_is_full() {
         assert!(feeding.is_none(), "there is no room");
         // One octet is taken now and then: the write timeout does not rule either.
         for _ in 0..20 {
-            assert!(within(20, socket.receive()).await.is_none());
+            assert!(within(20, socket.receive_ref()).await.is_none());
             script.window(1);
         }
         script.window(usize::MAX);
         script.peer_sends(to(role, TEXT, b"still here"));
         assert_eq!(within(1, socket.receive()).await.unwrap().unwrap(), Some(Message::text("still here")));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn both_fail_when_the_peer_is_gone_and_their_output_is_full() {
+    for role in ROLES {
+        for split in [false, true] {
+            let (mut socket, script) = connect_with(role, &keepalive().high_water_mark(100));
+            assert!(within(21, socket.receive()).await.is_none());
+            assert_eq!(sent(role, &script), [PING]);
+            script.window(0);
+            assert!(cut_off(socket.feed(vec![1; 200])).is_none(), "there is no room");
+            let ended = if split {
+                within(30, socket.split().0.receive()).await
+            } else {
+                within(30, socket.receive()).await
+            };
+            assert!(matches!(ended, Some(Err(Error::DeadPeer))), "it was read from: {ended:?}");
+        }
     }
 }
 

@@ -279,14 +279,38 @@ fn both_stop_parsing_above_the_high_water_mark_and_go_on_below_it() {
 
         // The transport takes all of it: what has been read already is parsed without another read.
         let (wakes, waker) = Wakes::new();
-        let mut next = Box::pin(socket.receive());
-        assert!(poll_with(next.as_mut(), &waker).is_pending());
-        script.window(usize::MAX);
-        assert!(wakes.count() > 0);
-        assert_eq!(now(next).unwrap(), Some(Message::binary(vec![3; 100])));
+        {
+            let mut next = Box::pin(socket.receive_ref());
+            assert!(poll_with(next.as_mut(), &waker).is_pending());
+            script.window(usize::MAX);
+            assert!(wakes.count() > 0);
+            assert_eq!(now(next).unwrap().unwrap().0.payload(), [3; 100]);
+        }
         for i in 4..20 {
             assert_eq!(now(socket.receive()).unwrap(), Some(Message::binary(vec![i; 100])));
         }
+    }
+}
+
+// CM-27
+#[test]
+fn both_receive_what_is_not_lent_above_the_high_water_mark() {
+    let config = quiet().high_water_mark(100);
+    for role in ROLES {
+        let (mut socket, script) = connect_with(role, &config);
+        script.window(0);
+        waits(socket.feed(&[0; 100]));
+        let octets: Vec<_> = (0..20u8).flat_map(|i| to(role, BINARY, &[i; 50_000])).collect();
+        let octets = octets.chunks(70_000);
+        octets.for_each(|octets| script.peer_sends(octets));
+        waits(socket.receive_ref());
+        for i in 0..20 {
+            assert_eq!(now(socket.receive()).unwrap(), Some(Message::binary(vec![i; 50_000])));
+        }
+        waits(socket.receive());
+        script.window(usize::MAX);
+        now(socket.flush()).unwrap();
+        assert_eq!(messages(&frames(role, &script.written())), [[0; 100]]);
     }
 }
 
@@ -308,7 +332,7 @@ fn both_receive_all_that_was_read_before_the_end_when_the_output_was_full() {
             let (_, mut outgoing) = now(socket.receive_ref()).unwrap().unwrap();
             outgoing.feed(&[0; 400]).unwrap();
         }
-        waits(socket.receive());
+        waits(socket.receive_ref());
         assert!(script.unread() > 0, "one read buffer and no more");
         script.window(usize::MAX);
         for _ in 1..40 {

@@ -95,19 +95,23 @@ fn both_queue_nothing_by_a_half_whose_future_was_never_polled() {
     }
 }
 
-// CM-27
 #[test]
-fn both_leave_input_alone_while_the_output_of_senders_is_full() {
+fn both_receive_while_the_output_of_senders_is_full() {
     for role in ROLES {
         let (socket, script) = connect_with(role, &quiet().high_water_mark(100));
         let (mut receiver, sender) = socket.split();
         script.window(0);
         script.peer_sends(to(role, TEXT, b"m"));
         now(sender.feed(&[0; 100])).unwrap();
+        // It reads ahead, and the receiver takes what it has read and then the rest.
         waits(sender.feed("no room"));
-        waits(receiver.receive());
-        script.window(usize::MAX);
+        script.peer_sends(to(role, BINARY, &[7; 700_000]));
+        waits(sender.feed("no room"));
         assert_eq!(now(receiver.receive()).unwrap(), Some(Message::text("m")));
+        assert_eq!(now(receiver.receive()).unwrap().unwrap().payload(), [7; 700_000]);
+        waits(receiver.receive());
+        waits(sender.feed("no room"));
+        script.window(usize::MAX);
         now(sender.send("room")).unwrap();
         assert_eq!(messages(&frames(role, &script.written())).len(), 2);
     }

@@ -37,8 +37,6 @@ pub(crate) fn handle_timeout(
         outbox.timers = Some(timers);
         return;
     }
-    // Above the high-water mark received input is left alone: then the write timeout rules.
-    let reading = if outbox.is_full() { Reading::LeftAlone } else { reading };
     let mut progress = mem::take(&mut outbox.closing.progress);
     while let Some(due) = timers.due(now, reading, standing, arrivals, &mut progress) {
         match due {

@@ -393,6 +393,8 @@ impl Connection {
     /// [`handle_timeout`](Self::handle_timeout), for a driver that has not read everything.
     pub(crate) fn handle_timeout_after(&mut self, now: Timestamp, reading: Reading) {
         let Self { receive, outbox, arrivals, .. } = self;
+        // Above the high-water mark received input is left alone: then the write timeout rules.
+        let reading = if outbox.is_full() { Reading::LeftAlone } else { reading };
         deadlines::handle_timeout(receive, outbox, arrivals, now, reading);
         report_cut_off(receive, outbox);
     }

@@ -603,6 +603,12 @@ impl ReceivePath {
         Ok(unusual.account.hold(Part::Piece, octets)?)
     }
 
+    /// An account of its own with the same budget.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn another_account(&self) -> Account {
+        self.unusual.as_ref().map(|unusual| unusual.account.another()).unwrap_or_default()
+    }
+
     /// Says that what input there is lies in a buffer that costs nothing.
     #[cfg(feature = "tokio")]
     #[inline]

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::receive_side::ReceiveSide;
-use super::{Error, Usual, WebSocket, transport};
+use super::{Error, Receiving, Usual, WebSocket, transport};
 use crate::close_code::CloseCode;
 use crate::connection::{Encoder, Event, Message, MessageKind, Outbox, OutgoingMessage};
 use crate::error::SendError;
@@ -101,9 +101,9 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Future for ReceiveRef<'a, S> {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let socket = self.socket.take().expect("polled after it was ready");
-        let kind = match socket.poll_usual(cx) {
+        let kind = match socket.poll_usual(cx, Receiving::Lent) {
             Usual::Message(kind) => kind,
-            Usual::Other => match socket.poll_message(cx) {
+            Usual::Other => match socket.poll_message(cx, Receiving::Lent) {
                 Poll::Ready(Ok(Some(kind))) => kind,
                 Poll::Ready(Ok(None)) => return Poll::Ready(Ok(None)),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
@@ -140,7 +140,7 @@ impl<'a> Outgoing<'a> {
     /// Give a lent message itself to pass it on, not a reference to it: a long one that was assembled need not be copied
     /// then.
     ///
-    /// One reply to each message always fits: above the high-water mark no message is received.
+    /// One reply to each message always fits: above the high-water mark no message is lent.
     ///
     /// # Errors
     ///

@@ -8,12 +8,15 @@ use futures_sink::Sink;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::Error;
-use super::{Usual, WebSocket};
+use super::{Receiving, Usual, WebSocket};
 use crate::close_code::CloseCode;
 use crate::connection::Message;
 use crate::error::SendError;
 
 /// Messages until the closing handshake is done. A failure is yielded once, and then `None`.
+///
+/// The transport wakes the task that polled last: what splits a `Stream` and `Sink` generically is for one task. For two
+/// there is [`split`](WebSocket::split).
 impl<S: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<S> {
     type Item = Result<Message, Error>;
 
@@ -23,7 +26,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<S> {
         if socket.transport.failure_yielded {
             return Poll::Ready(None);
         }
-        match socket.poll_usual(cx) {
+        match socket.poll_usual(cx, Receiving::Owned) {
             Usual::Message(kind) => Poll::Ready(Some(Ok(socket.receive.take(kind)))),
             Usual::Pending => Poll::Pending,
             Usual::Other => {

@@ -14,9 +14,11 @@
 //! how to do without.
 
 mod accept;
+mod ahead;
 mod buffer;
 mod client_transport;
 mod connect;
+mod driven;
 mod gate;
 #[cfg(feature = "hyper")]
 pub mod hyper;
@@ -51,6 +53,7 @@ use crate::role::Role;
 pub use accept::{Acceptor, Incoming, accept};
 pub use client_transport::ClientTransport;
 pub use connect::{Connector, connect};
+pub use driven::Driver;
 pub use gate::ConnectGate;
 pub use lend::{MessageRef, Outgoing, ReceiveRef};
 pub use sender::Sender;
@@ -59,7 +62,7 @@ pub use split::Receiver;
 pub use crate::transport_error::{AcceptError, ConnectError, Error};
 
 use receive_side::ReceiveSide;
-use transport::{Progress, ReadAhead, Transport};
+use transport::{Progress, ReadAhead, Receiving, Transport};
 use usual::{Feed, Receive, Usual, spend};
 
 /// A WebSocket over a transport: one connection, one task.
@@ -103,7 +106,7 @@ use usual::{Feed, Receive, Usual, spend};
 /// A silent peer is asked by a Ping whether it is there, and one that does not answer is [dead](crate::Failure::DeadPeer):
 /// [`Config::ping_interval`] says when, and how to switch it off. That, the [write timeout](Config::write_timeout) and the
 /// deadlines that are off by default advance while any method that waits is polled, here or on either half; a connection that
-/// nobody polls sends no Ping. What came meanwhile is read before the peer is judged, so that an application may be away for as
+/// nobody polls sends no Ping, unless it has a [driver](Self::split_driven). What came meanwhile is read before the peer is judged, so that an application may be away for as
 /// long as it likes.
 ///
 /// # Runtime
@@ -269,7 +272,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// As [`receive`](Self::receive).
     #[inline(always)]
     pub fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
-        match self.poll_usual(cx) {
+        match self.poll_usual(cx, Receiving::Owned) {
             Usual::Message(kind) => Poll::Ready(Ok(Some(self.receive.take_usual(kind)))),
             Usual::Pending => Poll::Pending,
             Usual::Other => self.poll_receive_any(cx),
@@ -278,11 +281,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
 
     #[inline(never)]
     fn poll_receive_any(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
-        let kind = ready!(self.poll_message(cx))?;
+        let kind = ready!(self.poll_message(cx, Receiving::Owned))?;
         Poll::Ready(Ok(kind.map(|kind| self.receive.take(kind))))
     }
 
     /// The next message, lent from where it was read, together with the way out: the fastest way to receive.
+    ///
+    /// The way out never waits, so nothing is lent while more than the [high-water mark](Config::high_water_mark) is queued.
+    /// An end that sends much more than it was asked for [receives](Self::receive) owned messages, or is [split](Self::split):
+    /// two that lend would wait for each other.
     ///
     /// ```
     /// # async fn echo<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(
@@ -318,7 +325,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ///
     /// Dropping the future loses nothing: call again.
     pub async fn receive_event(&mut self) -> Result<Option<(Event<'_>, Outgoing<'_>)>, Error> {
-        if poll_fn(|cx| self.poll_event(cx)).await?.is_none() {
+        if poll_fn(|cx| self.poll_event(cx, Receiving::Lent)).await?.is_none() {
             return Ok(None);
         }
         Ok(Some((self.receive.event(), Outgoing::new(&mut self.encoder, &mut self.outbox))))
@@ -431,7 +438,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
             Ok(()) | Err(SendError::SendAfterClose | SendError::Closed) => {}
             Err(error) => return Err(error.into()),
         }
-        while poll_fn(|cx| self.poll_message(cx)).await?.is_some() {
+        while poll_fn(|cx| self.poll_message(cx, Receiving::Owned)).await?.is_some() {
             self.outbox.closing.count_thrown_away(self.receive.payload().len());
         }
         // INVARIANT: there is a report once receiving has come to its end without an error.
@@ -443,12 +450,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// An answer without room for an error, and always inlined: what is put together from small parts and then read as a
     /// whole makes the processor wait, for longer than it takes to parse a frame.
     #[inline(always)]
-    fn poll_usual(&mut self, cx: &mut Context<'_>) -> Usual {
+    fn poll_usual(&mut self, cx: &mut Context<'_>, receiving: Receiving) -> Usual {
         let Poll::Ready(budget) = coop::poll_proceed(cx) else {
-            self.tell_time(cx);
+            self.tell_time(cx, receiving);
             return Usual::Pending;
         };
-        if self.may_parse()
+        if self.may_parse(receiving)
             && let Some(kind) = self.receive.next_usual()
         {
             spend(budget);
@@ -458,31 +465,39 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     }
 
     /// Goes on to the next message, or `None` at the end: control frames are dealt with on the way.
-    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<MessageKind>, Error>> {
+    fn poll_message(
+        &mut self,
+        cx: &mut Context<'_>,
+        receiving: Receiving,
+    ) -> Poll<Result<Option<MessageKind>, Error>> {
         loop {
-            let Some(kind) = ready!(self.poll_event(cx))? else { return Poll::Ready(Ok(None)) };
+            let Some(kind) = ready!(self.poll_event(cx, receiving))? else { return Poll::Ready(Ok(None)) };
             if let Some(kind) = kind.message() {
                 return Poll::Ready(Ok(Some(kind)));
             }
         }
     }
 
-    /// Above the high-water mark received input is left alone: parsing stops, not only reading.
+    /// Where received input is left alone parsing stops, not only reading.
     #[inline]
-    fn may_parse(&self) -> bool {
-        self.outbox.closing.parses_input() && !self.outbox.is_full()
+    fn may_parse(&self, receiving: Receiving) -> bool {
+        self.outbox.closing.parses_input() && !receiving.leaves_input(&self.outbox)
     }
 
     /// The primitive: goes on to the next event.
-    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<EventKind>, Error>> {
+    fn poll_event(
+        &mut self,
+        cx: &mut Context<'_>,
+        receiving: Receiving,
+    ) -> Poll<Result<Option<EventKind>, Error>> {
         // One unit of the scheduler's budget per event: ten thousand small messages from one read must not starve
         // this thread's other tasks.
         let Poll::Ready(budget) = coop::poll_proceed(cx) else {
-            self.tell_time(cx);
+            self.tell_time(cx, receiving);
             return Poll::Pending;
         };
         loop {
-            if self.may_parse() {
+            if self.may_parse(receiving) {
                 match self.receive.next() {
                     Ok(Some(kind)) => {
                         self.receive.react(&mut self.outbox);
@@ -493,7 +508,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
                     Err(error) => self.outbox.fail(error),
                 }
             }
-            match ready!(self.transport.poll(cx, &mut self.receive, &mut self.outbox)) {
+            match ready!(self.transport.poll(cx, &mut self.receive, &mut self.outbox, receiving)) {
                 Progress::Again => {}
                 Progress::Ended => {
                     return Poll::Ready(match self.outbox.closing.failure() {
@@ -508,9 +523,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// For one whose turn is over, and who has been woken for the next: a peer that always has something to read must not keep
     /// this end from the time.
     #[cold]
-    fn tell_time(&mut self, cx: &mut Context<'_>) {
+    fn tell_time(&mut self, cx: &mut Context<'_>, receiving: Receiving) {
+        let reading = if receiving.leaves_input(&self.outbox) { Reading::LeftAlone } else { Reading::Busy };
         // What it changes is found in the next turn.
-        let _ = self.transport.poll_timer(cx, &mut self.receive, &mut self.outbox, Reading::Busy);
+        let _ = self.transport.poll_timer(cx, &mut self.receive, &mut self.outbox, reading);
     }
 
     /// Waits until less than the high-water mark is queued.

@@ -113,6 +113,11 @@ impl ReceiveSide {
         self.path.abandon();
     }
 
+    /// Says that there was a message since the timers looked.
+    pub(super) fn note_message(&mut self) {
+        self.last |= MESSAGE;
+    }
+
     /// What has come since the timers looked.
     pub(super) fn arrivals(&self) -> Arrivals {
         Arrivals::new(self.arrived, self.last & MESSAGE != 0)

@@ -8,8 +8,8 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::receive_side::{Parsed, ReceiveSide};
-use super::shared::AppendGuard;
 use super::split::{OutputSide, State};
+use super::sync::MutexGuard;
 use super::transport::{self, Progress, ReadAhead};
 use super::waiters::{Party, SenderPlace, Wakeups};
 use super::{Error, start_close};
@@ -17,7 +17,7 @@ use crate::close_code::CloseCode;
 use crate::connection::{CloseReport, OutgoingMessage, Reading};
 use crate::error::SendError;
 
-type Guard<'a, S> = AppendGuard<'a, OutputSide<S>>;
+type Guard<'a, S> = MutexGuard<'a, OutputSide<S>>;
 
 /// The half that sends: clone it for every task that has something to say.
 ///
@@ -69,8 +69,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
         let mut queueing = Queueing::new(self, message.into());
         poll_fn(move |cx| {
             ready!(queueing.poll(cx))?;
-            // The receiver offers it to the transport, if it is waiting there.
-            self.state.waiters().wake_receiver();
+            // Whoever waits for input offers it to the transport.
+            self.state.waiters().wake_readers();
             Poll::Ready(Ok(()))
         })
     }
@@ -237,9 +237,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
         let OutputSide { outbox, transport, .. } = output;
         let cx = &mut Context::from_waker(self.state.waker());
         let result = transport.poll_output(cx, receive, outbox, read_ahead);
-        // The receiver waits for room, or for what has been read for it. While there is no room it cannot go on.
-        if receive.parsed == Parsed::NotYet && !outbox.is_full() {
-            self.state.waiters().take_receiver(Party::Passer, wakeups);
+        // They wait for what has been read for them.
+        if receive.parsed == Parsed::NotYet {
+            self.state.waiters().take_readers(Party::Passer, wakeups);
         }
         result
     }
@@ -266,8 +266,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
                 continue;
             }
             if let Progress::Ended = ready!(output.poll(self.state.waker(), &mut receive)) {
-                output.end()?;
-                return Poll::Ready(output.outbox.closing.report().ok_or(Error::EndOfStream));
+                return Poll::Ready(output.report());
             }
         }
     }

@@ -17,9 +17,10 @@ pub(super) struct Shared<R, O: Output> {
     receive: Mutex<R>,
     /// Messages in order, their frames, and the transport.
     output: Mutex<O>,
-    /// Whether received input may be parsed: kept beside the lock, for the receiver to look at per message. Who waits has
-    /// looked under a lock behind which this or the next was stored: neither needs an order of its own.
-    may_parse: AtomicBool,
+    /// Whether received octets still are frames: kept beside the lock, for the receiver to look at per message. Once they are
+    /// not, they never are again. Who waits has looked under a lock behind which this or the next was stored: neither needs
+    /// an order of its own.
+    parses_input: AtomicBool,
     receiver_gone: AtomicBool,
     waiters: Arc<Waiters>,
     waker: Waker,
@@ -33,8 +34,8 @@ pub(super) trait Output {
     /// Where the encoder is; `None` while a sender has [taken](Shared::take_encoder) it out.
     fn encoder(&mut self) -> &mut Option<Self::Encoder>;
 
-    /// Whether received input may be parsed.
-    fn may_parse(&self) -> bool;
+    /// Whether received octets still are frames.
+    fn parses_input(&self) -> bool;
 
     fn observe(&self) -> Observed;
 }
@@ -42,8 +43,6 @@ pub(super) trait Output {
 /// What others may be waiting for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Observed {
-    /// Whether received input may be parsed.
-    pub(super) may_parse: bool,
     /// Octets written so far, and whether they are flushed.
     pub(super) written: (u64, bool),
     /// Where the connection stands, as a number that changes with it; whether writing and reading have ended.
@@ -55,7 +54,7 @@ impl<R, O: Output> Shared<R, O> {
         let waiters = Arc::new(Waiters::default());
         Self {
             receive: Mutex::new(receive),
-            may_parse: AtomicBool::new(output.may_parse()),
+            parses_input: AtomicBool::new(output.parses_input()),
             output: Mutex::new(output),
             receiver_gone: AtomicBool::new(false),
             waker: Waker::from(Arc::clone(&waiters)),
@@ -68,15 +67,16 @@ impl<R, O: Output> Shared<R, O> {
         lock(&self.receive)
     }
 
-    /// The output side, to append to it and for nothing else.
+    /// The output side, to append to it, or to look, and for nothing else. Nobody waits for that but who reads, and
+    /// whoever appends [wakes](Waiters::wake_readers) those when nothing is locked.
     #[inline]
-    pub(super) fn lock_to_append(&self) -> AppendGuard<'_, O> {
-        AppendGuard { may_parse: &self.may_parse, guard: lock(&self.output) }
+    pub(super) fn lock_to_append(&self) -> MutexGuard<'_, O> {
+        lock(&self.output)
     }
 
     /// Takes the encoder out, for work that takes too long for a lock. Whoever finds it gone parks, and looks again:
     /// its return wakes.
-    pub(super) fn take_encoder(&self, mut output: AppendGuard<'_, O>) -> Option<TakenEncoder<'_, R, O>> {
+    pub(super) fn take_encoder(&self, mut output: MutexGuard<'_, O>) -> Option<TakenEncoder<'_, R, O>> {
         let encoder = output.encoder().take()?;
         Some(TakenEncoder { shared: self, encoder: Some(encoder) })
     }
@@ -99,16 +99,21 @@ impl<R, O: Output> Shared<R, O> {
     }
 
     #[inline]
-    pub(super) fn may_parse(&self) -> bool {
-        self.may_parse.load(Ordering::Relaxed)
+    pub(super) fn parses_input(&self) -> bool {
+        self.parses_input.load(Ordering::Relaxed)
     }
 
     pub(super) fn receiver_gone(&self) -> bool {
         self.receiver_gone.load(Ordering::Relaxed)
     }
 
-    pub(super) fn set_receiver_gone(&self) {
+    /// The receiver is gone, and [`set_receiver_gone`](Self::set_receiver_gone) will follow.
+    pub(super) fn mark_receiver_gone(&self) {
         self.receiver_gone.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_receiver_gone(&self) {
+        self.mark_receiver_gone();
         // Its work is the senders' from here on.
         self.waiters.wake_all();
     }
@@ -121,38 +126,6 @@ impl<R, O: Output> Shared<R, O> {
     #[inline]
     pub(super) fn waiters(&self) -> &Waiters {
         &self.waiters
-    }
-}
-
-/// The output side, locked to append to it, or to look. Nobody waits for that but the receiver, and whoever appends
-/// [wakes](Waiters::wake_receiver) it when nothing is locked. Above the high-water mark it stops parsing.
-pub(super) struct AppendGuard<'a, O: Output> {
-    may_parse: &'a AtomicBool,
-    guard: MutexGuard<'a, O>,
-}
-
-impl<O: Output> std::ops::Deref for AppendGuard<'_, O> {
-    type Target = O;
-
-    #[inline]
-    fn deref(&self) -> &O {
-        &self.guard
-    }
-}
-
-impl<O: Output> std::ops::DerefMut for AppendGuard<'_, O> {
-    #[inline]
-    fn deref_mut(&mut self) -> &mut O {
-        &mut self.guard
-    }
-}
-
-impl<O: Output> Drop for AppendGuard<'_, O> {
-    #[inline]
-    fn drop(&mut self) {
-        if !self.guard.may_parse() {
-            self.may_parse.store(false, Ordering::Relaxed);
-        }
     }
 }
 
@@ -186,8 +159,8 @@ impl<R, O: Output> Drop for OutputGuard<'_, R, O> {
     fn drop(&mut self) {
         let Some(guard) = self.guard.take() else { return };
         let (before, after) = (self.before, guard.observe());
-        if before.may_parse != after.may_parse {
-            self.shared.may_parse.store(after.may_parse, Ordering::Relaxed);
+        if before.standing != after.standing {
+            self.shared.parses_input.store(guard.parses_input(), Ordering::Relaxed);
         }
         drop(guard);
         if before == after {
@@ -196,7 +169,7 @@ impl<R, O: Output> Drop for OutputGuard<'_, R, O> {
         let own = Wakeups::default();
         let wakeups = self.wakeups.unwrap_or(&own);
         if before.standing != after.standing {
-            self.shared.waiters.take_receiver(self.party, wakeups);
+            self.shared.waiters.take_readers(self.party, wakeups);
         }
         self.shared.waiters.take_senders(self.party, wakeups);
     }

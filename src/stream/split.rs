@@ -5,17 +5,19 @@ use std::future::{Future, poll_fn};
 use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use futures_core::stream::{FusedStream, Stream};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::coop;
 
 use super::Error;
+use super::ahead::Ahead;
 use super::receive_side::ReceiveSide;
 use super::sender::Sender;
 use super::shared::{Observed, Output, Shared};
-use super::transport::{Progress, Transport};
+use super::sync::{Mutex, lock};
+use super::transport::{Progress, Receiving, Transport};
 use super::usual::spend;
 use super::waiters::{Party, Wakeups};
 use super::{WebSocket, start_close};
@@ -43,14 +45,13 @@ impl<S> Output for OutputSide<S> {
     }
 
     #[inline]
-    fn may_parse(&self) -> bool {
-        self.outbox.closing.parses_input() && !self.outbox.is_full()
+    fn parses_input(&self) -> bool {
+        self.outbox.closing.parses_input()
     }
 
     fn observe(&self) -> Observed {
         let closing = &self.outbox.closing;
         Observed {
-            may_parse: self.may_parse(),
             written: (self.outbox.output.written(), self.transport.is_unflushed()),
             standing: (closing.standing(), self.outbox.write_failed(), self.transport.read_ended()),
         }
@@ -63,10 +64,19 @@ impl<S> Output for OutputSide<S> {
 /// anything: a server sends 1001, a client an empty Close. The senders drive it on.
 pub struct Receiver<S> {
     state: Arc<State<S>>,
-    negotiated: Option<Box<Negotiated>>,
+    /// `None` when nothing was negotiated, and nobody reads ahead.
+    pub(super) beside: Option<Box<Beside>>,
     failure_yielded: bool,
     /// It was parked when it was polled last.
     parked: bool,
+    /// There may be messages that were read ahead.
+    pub(super) driven: bool,
+}
+
+/// What most receivers have not.
+pub(super) struct Beside {
+    pub(super) negotiated: Negotiated,
+    pub(super) ahead: Option<Arc<Mutex<Ahead>>>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
@@ -81,7 +91,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         let failure_yielded = transport.failure_yielded;
         let output = OutputSide { encoder: Some(encoder), outbox: *outbox, transport };
         let state = Arc::new(Shared::new(receive, output));
-        let receiver = Receiver { state: Arc::clone(&state), negotiated, failure_yielded, parked: false };
+        let beside = negotiated.map(|negotiated| Box::new(Beside { negotiated: *negotiated, ahead: None }));
+        let receiver =
+            Receiver { state: Arc::clone(&state), beside, failure_yielded, parked: false, driven: false };
         (receiver, Sender { state })
     }
 }
@@ -125,7 +137,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Receiver<S> {
     /// an error, as by the [unsplit socket](WebSocket::poll_receive).
     #[inline]
     fn take_usual(&mut self) -> Option<Message> {
-        if self.parked || self.state.waiters().receiver_waits() || !self.state.may_parse() {
+        if self.parked || self.driven || self.state.waiters().receiver_waits() || !self.state.parses_input() {
             return None;
         }
         let mut receive = self.state.lock_receive();
@@ -147,8 +159,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Receiver<S> {
         let wakeups = Wakeups::default();
         let mut waker = None;
         let mut receive = self.state.lock_receive();
+        if let Some(ahead) = self.ahead()
+            && let Some((message, more)) = lock(ahead).pop()
+        {
+            receive.note_message();
+            if more {
+                waiters.take_driver(Party::Receiver, &wakeups);
+            }
+            budget.made_progress();
+            return Poll::Ready(Ok(Some(message)));
+        }
         loop {
-            if self.state.may_parse() {
+            if self.state.parses_input() {
                 match receive.next() {
                     Ok(Some(kind)) => match kind.message() {
                         Some(kind) => {
@@ -204,10 +226,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Receiver<S> {
         let wakeups = Wakeups::default();
         let mut receive = self.state.lock_receive();
         let mut output = self.state.lock_output_by(Party::Receiver, &wakeups);
-        let OutputSide { outbox, transport, .. } = &mut *output;
-        let cx = &mut Context::from_waker(self.state.waker());
         // What it changes is found in the next turn.
-        let _ = transport.poll_timer(cx, &mut receive, outbox, Reading::Busy);
+        let _ = output.poll_timer(self.state.waker(), &mut receive, Reading::Busy);
     }
 }
 
@@ -221,14 +241,24 @@ impl<S> Receiver<S> {
     /// The subprotocol in use, or `None` when the ends agreed on none.
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
-        self.negotiated.as_ref()?.subprotocol()
+        self.beside.as_ref()?.negotiated.subprotocol()
     }
 
     /// How messages are compressed, or `None` when they are not (RFC 7692).
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn deflate(&self) -> Option<&crate::deflate::Agreement> {
-        self.negotiated.as_ref()?.deflate()
+        self.beside.as_ref()?.negotiated.deflate()
+    }
+
+    fn ahead(&self) -> Option<&Mutex<Ahead>> {
+        self.beside.as_ref()?.ahead.as_deref()
+    }
+
+    fn has_ahead(&self) -> bool {
+        let Some(ahead) = self.ahead() else { return false };
+        let _receive = self.state.lock_receive();
+        !lock(ahead).is_empty()
     }
 
     /// Another handle that sends.
@@ -248,6 +278,14 @@ impl<S> Drop for Receiver<S> {
         // Refused only when the closing handshake has begun before.
         let _ = start_close(&mut output.outbox, code, "");
         drop(output);
+        if let Some(ahead) = self.ahead() {
+            // Before the lock: whoever has it after this one reads no more ahead.
+            self.state.mark_receiver_gone();
+            let wakeups = Wakeups::default();
+            let _receive = self.state.lock_receive();
+            let mut output = self.state.lock_output_by(Party::Passer, &wakeups);
+            output.throw_away_ahead(&mut lock(ahead));
+        }
         self.state.set_receiver_gone();
     }
 }
@@ -270,7 +308,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream for Receiver<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> FusedStream for Receiver<S> {
     fn is_terminated(&self) -> bool {
         let ended_well = self.close_report().is_some_and(|report| report.failure.is_none());
-        self.failure_yielded || ended_well
+        self.failure_yielded || (ended_well && !self.has_ahead())
     }
 }
 
@@ -283,9 +321,15 @@ impl<S> OutputSide<S> {
         }
     }
 
+    /// How the connection has ended.
+    pub(super) fn report(&self) -> Result<CloseReport, Error> {
+        self.end()?;
+        self.outbox.closing.report().ok_or(Error::EndOfStream)
+    }
+
     /// Parses what has come, for a connection that nobody receives from.
     pub(super) fn throw_away(&mut self, receive: &mut ReceiveSide) {
-        while self.may_parse() {
+        while self.parses_input() {
             match receive.next() {
                 Ok(Some(kind)) => {
                     receive.react(&mut self.outbox);
@@ -301,8 +345,23 @@ impl<S> OutputSide<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> OutputSide<S> {
-    pub(super) fn poll(&mut self, waker: &std::task::Waker, receive: &mut ReceiveSide) -> Poll<Progress> {
-        self.transport.poll(&mut Context::from_waker(waker), receive, &mut self.outbox)
+    pub(super) fn poll(&mut self, waker: &Waker, receive: &mut ReceiveSide) -> Poll<Progress> {
+        self.transport.poll(&mut Context::from_waker(waker), receive, &mut self.outbox, Receiving::Owned)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> OutputSide<S> {
+    pub(super) fn poll_held(&mut self, waker: &Waker, receive: &mut ReceiveSide) -> Poll<Progress> {
+        self.transport.poll_held(&mut Context::from_waker(waker), receive, &mut self.outbox)
+    }
+
+    pub(super) fn poll_timer(
+        &mut self,
+        waker: &Waker,
+        receive: &mut ReceiveSide,
+        reading: Reading,
+    ) -> Poll<Progress> {
+        self.transport.poll_timer(&mut Context::from_waker(waker), receive, &mut self.outbox, reading)
     }
 }
 

@@ -58,12 +58,31 @@ pub(super) enum Progress {
     Ended,
 }
 
+/// What becomes of what is received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Receiving {
+    /// It is handed over. Whoever queues something for it waits for room there, and nothing else waits for that: two peers
+    /// that both send would wait for each other.
+    Owned,
+    /// It is lent beside a way out that never waits. One reply to each fits, since above the high-water mark input is left
+    /// alone.
+    Lent,
+}
+
+impl Receiving {
+    /// Whether received input is to be left alone as long as so much is queued.
+    #[inline]
+    pub(super) fn leaves_input(self, outbox: &Outbox) -> bool {
+        self == Self::Lent && outbox.is_full()
+    }
+}
+
 /// When a sender reads for a receiver that is not at work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ReadAhead {
     /// Nobody else waits for input.
     Always,
-    /// The receiver waits for input, and reads unless output is stuck.
+    /// The receiver waits for input, and reads itself; but nobody is judged before this one has looked.
     WhileWriting,
 }
 
@@ -145,6 +164,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
         cx: &mut Context<'_>,
         receive: &mut ReceiveSide,
         outbox: &mut Outbox,
+        receiving: Receiving,
     ) -> Poll<Progress> {
         self.check_deadline(outbox);
         match outbox.closing.phase() {
@@ -154,8 +174,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
                 if outbox.closing.phase() != TransportPhase::ReadWrite {
                     return Poll::Ready(Progress::Again);
                 }
-                // Above the high-water mark received input is left alone.
-                if outbox.is_full() && written.is_pending() {
+                if receiving.leaves_input(outbox) && written.is_pending() {
                     // The peer may be waiting for us to read before it reads itself.
                     if self.poll_read_ahead(cx, receive, outbox, written).is_ready() {
                         return Poll::Ready(Progress::Again);
@@ -274,6 +293,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
         }
     }
 
+    /// Writes what is queued, reads up to a buffer of input and answers the Pings in it, for one that is not to receive more
+    /// now; keeps the time.
+    pub(super) fn poll_held(
+        &mut self,
+        cx: &mut Context<'_>,
+        receive: &mut ReceiveSide,
+        outbox: &mut Outbox,
+    ) -> Poll<Progress> {
+        // What cannot be written any more is told behind what can be received.
+        let _ = ready!(self.poll_output(cx, receive, outbox, ReadAhead::Always));
+        if outbox.closing.phase() != TransportPhase::ReadWrite {
+            return Poll::Ready(Progress::Again);
+        }
+        let reading = match self.reading_ahead(receive) {
+            Reading::LeftAlone if receive.input.vacancy() == 0 => Reading::Held,
+            reading => reading,
+        };
+        self.poll_timer(cx, receive, outbox, reading)
+    }
+
     /// Reads what fits the input buffer, without delivering it, and answers the Pings in it: for callers that wait for
     /// the transport to take output. Ready when something came in.
     ///
@@ -305,9 +344,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
             return Reading::LeftAlone;
         }
         match receive.parsed {
-            _ if !coop::has_budget_remaining() => Reading::Busy,
-            Parsed::Dry => Reading::Dry,
-            Parsed::NotYet => Reading::Unreceived,
+            Parsed::Dry if coop::has_budget_remaining() => Reading::Dry,
+            Parsed::Dry => Reading::Busy,
+            Parsed::NotYet if coop::has_budget_remaining() => Reading::Unreceived,
+            Parsed::NotYet => Reading::LeftAlone,
         }
     }
 

@@ -20,6 +20,8 @@ pub(super) struct Waiters {
     waiting: Mutex<Waiting>,
     /// Whether there is a receiver in `waiting`; stored while that is locked.
     receiver_waits: AtomicBool,
+    /// Whether there is a driver in `waiting`; stored while that is locked.
+    driver_waits: AtomicBool,
     /// Whether there are senders in `waiting`; stored while that is locked.
     senders_wait: AtomicBool,
 }
@@ -27,6 +29,7 @@ pub(super) struct Waiters {
 #[derive(Debug, Default)]
 struct Waiting {
     receiver: Option<Waker>,
+    /// The driver among them, as [`DRIVER`]: most connections have none, and no room for one.
     senders: Vec<(u64, Waker)>,
     last_sender: u64,
 }
@@ -54,14 +57,25 @@ impl Waiters {
         self.receiver_waits.load(Ordering::Relaxed)
     }
 
-    /// Wakes the receiver, if it waits. For one who has locked nothing, and has changed what it waits for.
+    /// Wakes the receiver and the driver, if they wait. For one who has locked nothing, and has changed what they wait for.
     #[inline]
-    pub(super) fn wake_receiver(&self) {
+    pub(super) fn wake_readers(&self) {
         if self.receiver_waits()
             && let Some(receiver) = self.remove_receiver()
         {
             receiver.wake();
         }
+        if self.driver_waits()
+            && let Some(driver) = self.remove_driver()
+        {
+            driver.wake();
+        }
+    }
+
+    /// Wakes the receiver and the driver, but for the party.
+    pub(super) fn take_readers(&self, party: Party, wakeups: &Wakeups) {
+        self.take_receiver(party, wakeups);
+        self.take_driver(party, wakeups);
     }
 
     /// Wakes the receiver, unless it is the party.
@@ -72,6 +86,42 @@ impl Waiters {
         {
             wakeups.push(receiver);
         }
+    }
+
+    /// Parks the driver. It must be parked before the transport is polled, so that no wake-up falls between.
+    pub(super) fn park_driver(&self, waker: &Waker) {
+        let mut waiting = lock(&self.waiting);
+        let old = waiting.park(DRIVER, waker);
+        self.driver_waits.store(true, Ordering::Relaxed);
+        drop(waiting);
+        drop(old);
+    }
+
+    /// Takes the driver's waker back: to be dropped when nothing is locked.
+    pub(super) fn unpark_driver(&self) -> Option<Waker> {
+        if self.driver_waits() { self.remove_driver() } else { None }
+    }
+
+    #[inline]
+    fn driver_waits(&self) -> bool {
+        self.driver_waits.load(Ordering::Relaxed)
+    }
+
+    /// Wakes the driver, unless it is the party.
+    pub(super) fn take_driver(&self, party: Party, wakeups: &Wakeups) {
+        if party != Party::Driver
+            && self.driver_waits()
+            && let Some(driver) = self.remove_driver()
+        {
+            wakeups.push(driver);
+        }
+    }
+
+    #[cold]
+    fn remove_driver(&self) -> Option<Waker> {
+        let mut waiting = lock(&self.waiting);
+        self.driver_waits.store(false, Ordering::Relaxed);
+        waiting.remove(DRIVER)
     }
 
     /// Wakes the senders, but for the party.
@@ -89,9 +139,11 @@ impl Waiters {
     }
 
     fn remove_senders(&self, waiting: &mut Waiting, party: Party, wakeups: &Wakeups) {
-        let others = waiting.senders.extract_if(.., |(number, _)| Party::Sender(*number) != party);
+        let others = waiting
+            .senders
+            .extract_if(.., |(number, _)| *number != DRIVER && Party::Sender(*number) != party);
         others.for_each(|(_, waker)| wakeups.push(waker));
-        self.senders_wait.store(!waiting.senders.is_empty(), Ordering::Relaxed);
+        self.senders_wait.store(waiting.has_senders(), Ordering::Relaxed);
     }
 
     pub(super) fn wake_all(&self) {
@@ -102,7 +154,34 @@ impl Waiters {
         if let Some(receiver) = waiting.receiver.take() {
             wakeups.push(receiver);
         }
+        self.driver_waits.store(false, Ordering::Relaxed);
+        if let Some(driver) = waiting.remove(DRIVER) {
+            wakeups.push(driver);
+        }
         self.remove_senders(&mut waiting, Party::Passer, &wakeups);
+    }
+}
+
+impl Waiting {
+    /// Puts the waker in its place. The one that was there is to be dropped when nothing is locked.
+    fn park(&mut self, number: u64, waker: &Waker) -> Option<Waker> {
+        match self.senders.iter_mut().find(|(parked, _)| *parked == number) {
+            Some((_, parked)) if parked.will_wake(waker) => None,
+            Some((_, parked)) => Some(mem::replace(parked, waker.clone())),
+            None => {
+                self.senders.push((number, waker.clone()));
+                None
+            }
+        }
+    }
+
+    fn remove(&mut self, number: u64) -> Option<Waker> {
+        let index = self.senders.iter().position(|(parked, _)| *parked == number)?;
+        Some(self.senders.remove(index).1)
+    }
+
+    fn has_senders(&self) -> bool {
+        self.senders.iter().any(|(number, _)| *number != DRIVER)
     }
 }
 
@@ -141,15 +220,8 @@ impl<'a> SenderPlace<'a> {
             waiting.last_sender += 1;
             self.number = waiting.last_sender;
         }
-        let old = match waiting.senders.iter_mut().find(|(number, _)| *number == self.number) {
-            Some((_, parked)) if parked.will_wake(waker) => None,
-            Some((_, parked)) => Some(mem::replace(parked, waker.clone())),
-            None => {
-                waiting.senders.push((self.number, waker.clone()));
-                self.waiters.senders_wait.store(true, Ordering::Relaxed);
-                None
-            }
-        };
+        let old = waiting.park(self.number, waker);
+        self.waiters.senders_wait.store(true, Ordering::Relaxed);
         drop(waiting);
         drop(old);
     }
@@ -166,9 +238,8 @@ impl<'a> SenderPlace<'a> {
     #[cold]
     fn remove(&mut self) {
         let mut waiting = lock(&self.waiters.waiting);
-        let parked = waiting.senders.iter().position(|(number, _)| *number == self.number);
-        let old = parked.map(|index| waiting.senders.remove(index));
-        self.waiters.senders_wait.store(!waiting.senders.is_empty(), Ordering::Relaxed);
+        let old = waiting.remove(self.number);
+        self.waiters.senders_wait.store(waiting.has_senders(), Ordering::Relaxed);
         drop(waiting);
         drop(old);
     }
@@ -185,11 +256,15 @@ impl Drop for SenderPlace<'_> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Party {
     Receiver,
+    Driver,
     /// The sender with this number among the waiters.
     Sender(u64),
     /// Somebody who does not wait.
     Passer,
 }
+
+/// The driver's number among the waiters. Senders are counted from 1.
+const DRIVER: u64 = u64::MAX;
 
 /// Wakers to be called when nothing is locked any more: made before the guards, and so dropped after them.
 ///

@@ -22,6 +22,9 @@ pub(crate) enum Reading {
     Busy,
     /// Input is left alone, or cannot be read now.
     LeftAlone,
+    /// Input is left alone until the application receives, and output leaves: the peer is shown that this end is there.
+    #[cfg(feature = "tokio")]
+    Held,
 }
 
 /// What has come since it was looked at last: flags, since the time at which it came would cost a look at the clock each.
@@ -235,8 +238,14 @@ impl OpenTimers {
         if heard {
             self.probe = Probe::None;
         }
-        let silent = self.keepalive.is_over(now, heard || !reading.found_nothing());
-        (silent && self.probe == Probe::None).then_some(Due::Ping)
+        let silent = self.keepalive.is_over(now, heard || !reading.asks());
+        let unanswered = match self.probe {
+            Probe::None => false,
+            Probe::Queued(_) => true,
+            // Whether there is an answer is not looked at.
+            Probe::Sent(_) => reading.found_nothing(),
+        };
+        (silent && !unanswered).then_some(Due::Ping)
     }
 
     fn dead_peer_due(&mut self, now: Nanoseconds, reading: Reading, arrivals: &Arrivals) -> Option<Due> {
@@ -340,6 +349,17 @@ impl Reading {
             Reading::Unreceived => true,
             Reading::Busy => false,
             Reading::LeftAlone => false,
+            #[cfg(feature = "tokio")]
+            Reading::Held => false,
+        }
+    }
+
+    /// A Ping is due when nothing has been read.
+    fn asks(self) -> bool {
+        match self {
+            #[cfg(feature = "tokio")]
+            Reading::Held => true,
+            _ => self.found_nothing(),
         }
     }
 
@@ -351,6 +371,8 @@ impl Reading {
             #[cfg(feature = "tokio")]
             Reading::Unreceived => false,
             Reading::LeftAlone => false,
+            #[cfg(feature = "tokio")]
+            Reading::Held => false,
         }
     }
 }

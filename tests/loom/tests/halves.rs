@@ -201,16 +201,19 @@ fn sender_that_gives_up_forgets_nobody() {
 }
 
 #[test]
-fn receiver_that_left_input_alone_goes_on_when_there_is_room() {
+fn receiver_gets_what_has_come_while_the_output_of_a_sender_is_full() {
     with_timers(2, || {
         let wire = Wire::new(0);
         wire.peer_sends(TEXT_M);
         let (mut receiver, sender) = split(&wire, 1);
         block_on(sender.feed("full")).unwrap();
         let receive = spawn(move || block_on(receiver.receive()).unwrap());
-        let flush = spawn(move || block_on(sender.flush()).unwrap());
-        wire.peer_reads(usize::MAX);
+        let flush = spawn({
+            let sender = sender.clone();
+            move || block_on(sender.flush()).unwrap()
+        });
         assert_eq!(receive.join().unwrap(), Some(Message::text("m")));
+        wire.peer_reads(usize::MAX);
         flush.join().unwrap();
     });
 }
@@ -256,6 +259,63 @@ fn everybody_sees_that_the_connection_is_aborted() {
         aborts.abort();
         assert!(receive.join().unwrap());
         assert!(send.join().unwrap());
+    });
+}
+
+#[test]
+fn receiver_gets_what_a_driver_reads_ahead_and_the_end_behind_it() {
+    with_timers(2, || {
+        let wire = Wire::new(usize::MAX);
+        let socket = WebSocket::server(wire.clone(), &Config::default(), Vec::new());
+        // There is room for one message.
+        let (mut receiver, _sender, driver) = socket.split_driven(0);
+        let driver = spawn(move || block_on(driver).unwrap());
+        let receive = spawn(move || {
+            for _ in 0..2 {
+                assert_eq!(block_on(receiver.receive()).unwrap(), Some(Message::text("m")));
+            }
+            assert_eq!(block_on(receiver.receive()).unwrap(), None);
+        });
+        wire.peer_sends(&[TEXT_M, TEXT_M, CLOSE].concat());
+        wire.peer_ends();
+        assert!(driver.join().unwrap().clean);
+        receive.join().unwrap();
+    });
+}
+
+#[test]
+fn driver_writes_what_is_fed_while_nobody_receives() {
+    with_timers(3, || {
+        let wire = Wire::new(usize::MAX);
+        let socket = WebSocket::server(wire.clone(), &Config::default(), Vec::new());
+        let (_receiver, sender, mut driver) = socket.split_driven(0);
+        let drive = spawn(move || {
+            block_on(poll_fn(|cx| {
+                assert!(Pin::new(&mut driver).poll(cx).is_pending());
+                if wire.written() == b"\x81\x01m" { Poll::Ready(()) } else { Poll::Pending }
+            }));
+        });
+        let feed = spawn(move || block_on(sender.feed("m")).unwrap());
+        feed.join().unwrap();
+        drive.join().unwrap();
+    });
+}
+
+#[test]
+fn driver_closes_when_the_receiver_is_dropped_and_counts_what_waited() {
+    with_timers(2, || {
+        let wire = Wire::new(usize::MAX);
+        wire.peer_sends(&[TEXT_M, TEXT_M, TEXT_M].concat());
+        let socket = WebSocket::server(wire.clone(), &Config::default(), Vec::new());
+        let (receiver, _sender, driver) = socket.split_driven(0);
+        let driver = spawn(move || block_on(driver).unwrap());
+        let goes = spawn(move || drop(receiver));
+        goes.join().unwrap();
+        wire.peer_sends(CLOSE);
+        wire.peer_ends();
+        let report = driver.join().unwrap();
+        assert!(report.clean);
+        assert_eq!(report.messages_thrown_away, 3);
     });
 }
 

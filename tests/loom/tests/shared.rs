@@ -24,10 +24,11 @@ use loom::thread;
 use shared::{Observed, Output, Shared};
 use waiters::{Party, SenderPlace, Wakeups};
 
-/// What is read for the receiver: so many messages.
+/// What is read for the receiver: so many messages, and so many of them ahead by a driver.
 #[derive(Debug, Default)]
 struct Receive {
     came: u32,
+    ahead: u32,
 }
 
 /// What is queued and written, in messages.
@@ -37,7 +38,6 @@ struct Side {
     queued: u32,
     written: u64,
     closed: bool,
-    full_at: u32,
 }
 
 /// Which messages it has seen, in their order.
@@ -50,16 +50,12 @@ impl Output for Side {
         &mut self.encoder
     }
 
-    fn may_parse(&self) -> bool {
-        self.queued < self.full_at
+    fn parses_input(&self) -> bool {
+        !self.closed
     }
 
     fn observe(&self) -> Observed {
-        Observed {
-            may_parse: self.may_parse(),
-            written: (self.written, false),
-            standing: (0, self.closed, false),
-        }
+        Observed { written: (self.written, false), standing: (0, self.closed, false) }
     }
 }
 
@@ -73,7 +69,7 @@ impl Side {
 type State = Shared<Receive, Side>;
 
 fn state(queued: u32) -> Arc<State> {
-    let side = Side { encoder: Some(Vec::new()), queued, written: 0, closed: false, full_at: 1 };
+    let side = Side { encoder: Some(Vec::new()), queued, written: 0, closed: false };
     Arc::new(Shared::new(Receive::default(), side))
 }
 
@@ -115,9 +111,27 @@ fn poll_sender<T>(
     Poll::Ready(found)
 }
 
+/// Looks as the driver does, and parks before.
+fn poll_driver<T>(
+    state: &State,
+    cx: &Context<'_>,
+    look: impl FnOnce(&mut Receive, &mut Side, &Wakeups) -> Option<T>,
+) -> Poll<T> {
+    state.waiters().park_driver(cx.waker());
+    let wakeups = Wakeups::default();
+    let found = {
+        let mut receive = state.lock_receive();
+        let mut output = state.lock_output_by(Party::Driver, &wakeups);
+        look(&mut receive, &mut output, &wakeups)
+    };
+    let Some(found) = found else { return Poll::Pending };
+    drop(state.waiters().unpark_driver());
+    Poll::Ready(found)
+}
+
 fn feed(state: &State) {
     state.lock_to_append().queued += 1;
-    state.waiters().wake_receiver();
+    state.waiters().wake_readers();
 }
 
 #[test]
@@ -191,39 +205,27 @@ impl Wake for Silent {
     fn wake(self: Arc<Self>) {}
 }
 
-/// Above the high-water mark the receiver parses nothing, until it sees that there is room, or is woken for it.
+/// What it is told beside the lock it may see late, but not after it has looked under the lock and found nothing to wait for.
 #[test]
-fn receiver_that_stopped_parsing_goes_on_when_a_sender_makes_room() {
+fn receiver_that_looks_for_input_learns_that_there_is_no_more_to_parse() {
     every_interleaving(|| {
         let state = state(0);
-        state.lock_receive().came = 1;
-        state.lock_to_append().queued = 1;
-        assert!(!state.may_parse());
         let receiver = Arc::clone(&state);
         let receiver = thread::spawn(move || {
             block_on(poll_fn(|cx| {
                 loop {
-                    if receiver.may_parse() {
+                    if !receiver.parses_input() {
                         return Poll::Ready(());
                     }
-                    match poll_receiver(&receiver, cx, |_, side| side.may_parse().then_some(())) {
+                    match poll_receiver(&receiver, cx, |_, side| side.closed.then_some(())) {
                         Poll::Pending => return Poll::Pending,
-                        // Unlocked, it is said beside the lock too.
-                        Poll::Ready(()) => {}
+                        Poll::Ready(()) => assert!(!receiver.parses_input()),
                     }
                 }
             }));
         });
-        let mut place = SenderPlace::new(state.waiters());
-        let written =
-            poll_sender(&state, &mut place, &Context::from_waker(Waker::noop()), |receive, side| {
-                side.write();
-                (receive.came == 1).then_some(())
-            });
-        assert!(written.is_ready());
-        state.waiters().wake_receiver();
+        state.lock_output().closed = true;
         receiver.join().unwrap();
-        assert!(state.may_parse());
     });
 }
 
@@ -248,6 +250,97 @@ fn receiver_that_parks_sees_what_was_read_ahead_or_is_woken() {
         drop(wakeups);
         receiver.join().unwrap();
     });
+}
+
+/// A driver with room for one message pushes two, and the receiver pops them: each stops where the other has to go on.
+#[test]
+fn receiver_and_driver_see_messages_and_room_or_are_woken() {
+    with_interruptions(3, || {
+        let state = state(0);
+        let driver = Arc::clone(&state);
+        let driver = thread::spawn(move || {
+            for _ in 0..2 {
+                block_on(poll_fn(|cx| {
+                    poll_driver(&driver, cx, |receive, _, wakeups| {
+                        if receive.ahead > 0 {
+                            return None;
+                        }
+                        receive.ahead += 1;
+                        driver.waiters().take_receiver(Party::Driver, wakeups);
+                        Some(())
+                    })
+                }));
+            }
+        });
+        for _ in 0..2 {
+            block_on(poll_fn(|cx| {
+                let wakeups = Wakeups::default();
+                {
+                    let mut receive = state.lock_receive();
+                    if receive.ahead > 0 {
+                        receive.ahead -= 1;
+                        state.waiters().take_driver(Party::Receiver, &wakeups);
+                        return Poll::Ready(());
+                    }
+                }
+                poll_receiver(&state, cx, |receive, _| (receive.ahead > 0).then_some(())).map(|()| {
+                    let mut receive = state.lock_receive();
+                    receive.ahead -= 1;
+                    state.waiters().take_driver(Party::Receiver, &wakeups);
+                })
+            }));
+        }
+        driver.join().unwrap();
+    });
+}
+
+#[test]
+fn driver_that_parks_sees_what_is_fed_or_is_woken() {
+    every_interleaving(|| {
+        let state = state(0);
+        let driver = Arc::clone(&state);
+        let driver = thread::spawn(move || {
+            block_on(poll_fn(|cx| {
+                poll_driver(&driver, cx, |_, side, _| {
+                    side.write();
+                    (side.written == 1).then_some(())
+                })
+            }));
+        });
+        feed(&state);
+        driver.join().unwrap();
+    });
+}
+
+/// By the end, by what a sender has read ahead, and by the receiver when it goes.
+#[test]
+fn driver_that_parks_sees_every_change_or_is_woken() {
+    let changes: [fn(&State); 3] = [
+        |state| state.lock_output().closed = true,
+        |state| {
+            let wakeups = Wakeups::default();
+            let mut receive = state.lock_receive();
+            let _output = state.lock_output_by(Party::Passer, &wakeups);
+            receive.came = 1;
+            state.waiters().take_readers(Party::Passer, &wakeups);
+        },
+        |state| state.set_receiver_gone(),
+    ];
+    for change in changes {
+        every_interleaving(move || {
+            let state = state(0);
+            let driver = Arc::clone(&state);
+            let driver = thread::spawn(move || {
+                block_on(poll_fn(|cx| {
+                    poll_driver(&driver, cx, |receive, side, _| {
+                        (side.closed || receive.came == 1 || driver.receiver_gone()).then_some(())
+                    })
+                }));
+            });
+            change(&state);
+            driver.join().unwrap();
+        });
+    }
 }
 
 #[test]
@@ -373,6 +466,7 @@ impl Drop for LocksAll {
 /// Parks one of each that does nothing but to take all locks when it is woken, or its waker is dropped.
 fn park_lockers(state: &Arc<State>) -> SenderPlace<'_> {
     state.waiters().park_receiver(LocksAll::waker(state));
+    state.waiters().park_driver(&LocksAll::waker(state));
     let mut place = SenderPlace::new(state.waiters());
     place.park(&LocksAll::waker(state));
     place
@@ -383,7 +477,7 @@ type Way = fn(&State, &Arc<State>);
 
 #[test]
 fn wakers_are_called_and_dropped_when_nothing_is_locked() {
-    let ways: [(&str, Way); 10] = [
+    let ways: [(&str, Way); 12] = [
         ("output changed by a passer", |state, _| state.lock_output().closed = true),
         ("output changed under the receiver's lock", |state, _| {
             let wakeups = Wakeups::default();
@@ -395,12 +489,14 @@ fn wakers_are_called_and_dropped_when_nothing_is_locked() {
         ("the transport", |state, _| state.waker().wake_by_ref()),
         ("receiver gone", |state, _| state.set_receiver_gone()),
         ("receiver parked again", |state, _| state.waiters().park_receiver(Waker::noop().clone())),
+        ("driver parked again", |state, _| state.waiters().park_driver(Waker::noop())),
+        ("driver unparked", |state, _| drop(state.waiters().unpark_driver())),
         ("receiver unparked", |state, _| drop(state.waiters().unpark_receiver())),
         ("read ahead", |state, _| {
             let wakeups = Wakeups::default();
             let _receive = state.lock_receive();
             let _output = state.lock_output_by(Party::Passer, &wakeups);
-            state.waiters().take_receiver(Party::Passer, &wakeups);
+            state.waiters().take_readers(Party::Passer, &wakeups);
         }),
         ("sender parked again", |state, locked| {
             let mut place = SenderPlace::new(state.waiters());
