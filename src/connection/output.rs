@@ -388,10 +388,11 @@ impl Output {
             _ => 0,
         };
         let before = self.account.held(Part::Piece);
-        self.account.note(Part::Piece, piece.max(before));
-        self.account
-            .hold(Part::Reserved, buffer + apart)
-            .inspect_err(|_| self.account.note(Part::Piece, before))
+        self.account.hold(Part::Piece, piece.max(before))?;
+        self.account.hold(Part::Reserved, buffer + apart).inspect_err(|_| {
+            self.account.note(Part::Piece, before);
+            self.account.give_back(0);
+        })
     }
 
     /// The transport does not take what is queued: a buffer that was lent is this connection's until it does.
@@ -410,7 +411,12 @@ impl Output {
 
     /// What a buffer of this length costs.
     fn costs(&self, buffer_len: usize) -> usize {
-        buffer_len.saturating_sub(self.account.lent().max(LEASE_LEN))
+        buffer_len.saturating_sub(self.free_len())
+    }
+
+    /// How long a buffer may be that costs nothing.
+    fn free_len(&self) -> usize {
+        self.account.lent().max(LEASE_LEN)
     }
 
     /// Whether a buffer has to be allocated, or lent, for the next frame.
@@ -485,15 +491,12 @@ impl Output {
                 // What costs nothing is enough.
                 doubled = doubled.min(LEASE_LEN);
             }
-            let cost = self.costs(doubled);
-            let len = match self.account.hold(Part::Main, cost) {
-                Ok(()) => doubled,
-                // What is queued here is reserved, or a control frame, which is always queued.
-                Err(_) => {
-                    self.account.note(Part::Main, self.costs(needed));
-                    needed
-                }
-            };
+            // What is queued here is reserved, or a control frame, which is always queued.
+            let cost = self.costs(needed);
+            self.account.note(Part::Main, cost);
+            // Of what would save a copy later no more than is left.
+            let paid = self.account.hold_most(Part::Main, cost, self.costs(doubled)).unwrap_or(cost);
+            let len = doubled.min(paid.saturating_add(self.free_len()));
             let mut buffer = mem::take(&mut self.buffer).into_vec();
             buffer.reserve_exact(len - buffer.len());
             buffer.resize(len, 0);
