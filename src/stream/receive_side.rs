@@ -106,6 +106,12 @@ impl ReceiveSide {
         self.path.hold_input(if held < MAX_HEADER_LEN { 0 } else { held })
     }
 
+    /// Forgets the input: the connection has come to where nothing is parsed any more.
+    pub(super) fn forget_input(&mut self) {
+        self.input.clear();
+        self.path.input_is_pooled();
+    }
+
     /// What has come since the timers looked.
     pub(super) fn arrivals(&self) -> Arrivals {
         Arrivals::new(self.arrived, self.last & MESSAGE != 0)

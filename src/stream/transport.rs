@@ -173,7 +173,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
                 }
             }
             phase => {
-                receive.input.clear();
+                receive.forget_input();
                 crate::connection::report_cut_off(&receive.path, outbox);
                 receive.path.abandon();
                 self.poll_end(cx, phase, receive, outbox)
@@ -258,7 +258,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
                 // Pongs that it has queued are offered at once.
                 continue;
             }
-            if let Err(error) = receive.park() {
+            if outbox.closing.phase() != TransportPhase::ReadWrite {
+                // Nobody will parse it.
+                receive.forget_input();
+            } else if let Err(error) = receive.park() {
+                // Seen at the next turn: an open connection can fail.
                 outbox.fail(error);
                 continue;
             }
