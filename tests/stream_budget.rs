@@ -3,6 +3,8 @@
 
 mod stream_support;
 
+use std::future::poll_fn;
+
 use sansocket::stream::Error;
 use sansocket::{Budget, Config, Message, ProtocolError, Role, SendError};
 use stream_support::*;
@@ -169,5 +171,92 @@ fn both_fail_when_a_peer_that_never_reads_holds_more_than_is_left() {
                 assert_eq!(budget.in_use(), 0);
             }
         }
+    }
+}
+
+// 6455-10.4-1
+#[test]
+fn both_flush_behind_a_close_with_more_behind_it_and_come_to_an_end() {
+    for role in ROLES {
+        for split in [false, true] {
+            let budget = Budget::new(0);
+            let (mut socket, script) = connect_with(role, &sharing(&budget));
+            // As many events as a task may have in one turn, the last of them the Close.
+            let mut octets = to(role, PONG, b"").repeat(127);
+            octets.extend(to(role, CLOSE, &close_payload(1000, "")));
+            octets.extend([7; 200]);
+            script.peer_sends(octets);
+            let (flushed, sender) = paused().block_on(async {
+                if split {
+                    let (mut receiver, sender) = socket.split();
+                    waits(receiver.receive());
+                    let flushed = cut_off(sender.flush());
+                    script.peer_ends();
+                    assert_eq!(poll_fn(|cx| receiver.poll_receive(cx)).await.unwrap(), None);
+                    (flushed, Some((receiver, sender)))
+                } else {
+                    waits(socket.receive());
+                    let flushed = cut_off(socket.flush());
+                    script.peer_ends();
+                    assert_eq!(socket.receive().await.unwrap(), None);
+                    (flushed, None)
+                }
+            });
+            assert!(matches!(flushed, Some(Ok(()))), "{flushed:?}");
+            assert_eq!(budget.in_use(), 0, "what stands behind a Close is not kept");
+            drop(sender);
+            let sent = frames(role, &script.take_written());
+            assert_eq!(sent, [Frame(CLOSE, close_payload(1000, ""))], "{role:?}");
+        }
+    }
+}
+
+// 6455-10.4-1
+#[test]
+fn both_send_all_there_is_over_a_transport_that_only_the_scheduler_holds_up() {
+    for role in ROLES {
+        let budget = Budget::new(0);
+        let (near, far) = tokio::io::duplex(1 << 20);
+        let mut socket = over(role, near, &sharing(&budget));
+        paused().block_on(async {
+            for _ in 0..1000 {
+                socket.send("hi").await.expect("the transport takes it");
+            }
+        });
+        drop((socket, far));
+    }
+}
+
+// 6455-10.4-1, 6455-7.1.2-1
+#[test]
+fn both_send_a_close_beyond_the_last_octet_of_the_budget() {
+    let runtime = paused();
+    let _entered = runtime.enter();
+    for role in ROLES {
+        // What the lent buffer costs while the transport does not take what is in it.
+        let budget = Budget::new(304 * KIB);
+        let (mut socket, script) = connect_with(role, &sharing(&budget).high_water_mark(8 << 20));
+        script.window(0);
+        for _ in 0..20 {
+            now(socket.feed(&pattern(10 * KIB))).unwrap();
+        }
+        waits(socket.flush());
+        assert_eq!(budget.in_use(), 304 * KIB, "{role:?}");
+        let mut messages_sent = 20;
+        for len in [10 * KIB, KIB, 100, 1] {
+            while now(socket.feed(&pattern(len))).is_ok() {
+                messages_sent += 1;
+            }
+        }
+        assert!(socket.queued() > 303 * KIB, "{}", socket.queued());
+        socket.start_close(sansocket::CloseCode::NORMAL, &"x".repeat(123)).expect("it always leaves");
+        waits(socket.flush());
+        assert_eq!(budget.in_use(), 304 * KIB);
+        script.window(usize::MAX);
+        now(socket.flush()).expect("the connection is as it was");
+        let sent = frames(role, &script.take_written());
+        assert_eq!(messages(&sent).len(), messages_sent);
+        assert_eq!(sent.last(), Some(&Frame(CLOSE, close_payload(1000, &"x".repeat(123)))));
+        assert_eq!(budget.in_use(), 0);
     }
 }

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::coop;
 
 use super::Transport;
 use crate::connection::Outbox;
@@ -34,7 +35,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
             let Poll::Ready(written) = poll_write_some(Pin::new(&mut *io), cx, outbox)? else {
                 // Whoever waits for what has been taken need not wait for what others have queued behind it.
                 taken = Poll::Pending;
-                if let Err(exhausted) = outbox.output.keep_lent() {
+                // When only the scheduler wants its turn, the next write is near.
+                if coop::has_budget_remaining()
+                    && let Err(exhausted) = outbox.output.keep_lent()
+                {
                     outbox.fail(exhausted.into());
                 }
                 break;
