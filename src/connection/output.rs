@@ -1,5 +1,8 @@
 //! Queued output: octets copied in order, with large payloads left where they are.
 
+#[cfg(feature = "tokio")]
+mod parked;
+
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -326,11 +329,16 @@ impl Output {
         }
         account.give_back(0);
         apart.offered = apart.offered.saturating_sub(len);
-        if *start == *end && *apart_len == 0 {
-            *start = 0;
-            *end = 0;
-            apart.frame_at = 0;
-            apart.offered = 0;
+        self.rewind_if_empty();
+    }
+
+    /// The next frame begins at the front of the buffer, if nothing is queued.
+    fn rewind_if_empty(&mut self) {
+        if self.is_empty()
+            && let Some(apart) = &mut self.apart
+        {
+            (self.start, self.end) = (0, 0);
+            (apart.frame_at, apart.offered) = (0, 0);
         }
     }
 
@@ -395,13 +403,6 @@ impl Output {
         })
     }
 
-    /// The transport does not take what is queued: a buffer that was lent is this connection's until it does.
-    #[cfg(feature = "tokio")]
-    #[inline]
-    pub(crate) fn keep_lent(&mut self) -> Result<(), Exhausted> {
-        self.account.hold(Part::Lent, self.account.lent())
-    }
-
     /// Gives back what was reserved, or is no longer held.
     #[inline]
     pub(crate) fn settle(&mut self) {
@@ -425,12 +426,12 @@ impl Output {
         self.buffer.is_empty()
     }
 
-    /// Lends a buffer, initialised throughout, for what is appended from here on.
+    /// Lends a buffer, initialised throughout, for what is appended from here on. What was [parked](Self::park) moves to it.
     pub(crate) fn lend_buffer(&mut self, buffer: Vec<u8>) {
-        if self.needs_buffer() {
-            self.account.lend(buffer.len());
-            self.buffer = buffer.into_boxed_slice();
-        }
+        let mut lent = buffer.into_boxed_slice();
+        lent[..self.end].copy_from_slice(&self.buffer[..self.end]);
+        self.account.lend(lent.len());
+        self.buffer = lent;
     }
 
     /// Takes the buffer back when nothing is queued, and frees the rest.

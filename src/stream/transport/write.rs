@@ -37,9 +37,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
                 taken = Poll::Pending;
                 // When only the scheduler wants its turn, the next write is near.
                 if coop::has_budget_remaining()
-                    && let Err(exhausted) = outbox.output.keep_lent()
+                    && let Some(unused) = outbox.park_output()
                 {
-                    outbox.fail(exhausted.into());
+                    buffer::give(unused);
                 }
                 break;
             };
@@ -125,7 +125,7 @@ fn release_output(outbox: &mut Outbox) {
 /// Lends the output a pooled buffer before something is queued.
 #[inline]
 pub(in crate::stream) fn prepare_output(outbox: &mut Outbox) {
-    if outbox.output.needs_buffer() {
+    if outbox.output.wants_buffer() {
         outbox.output.lend_buffer(buffer::take());
     }
 }
