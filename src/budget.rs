@@ -124,7 +124,7 @@ pub(crate) enum Part {
     /// What a message may need that is about to be queued.
     Reserved,
     /// The output buffer that was lent, while the transport does not take what is in it.
-    #[cfg(feature = "tokio")]
+    #[cfg(any(feature = "tokio", test))]
     Lent,
 }
 

@@ -1,6 +1,6 @@
 //! Queued output: octets copied in order, with large payloads left where they are.
 
-#[cfg(feature = "tokio")]
+#[cfg(any(feature = "tokio", test))]
 mod parked;
 
 use alloc::boxed::Box;
@@ -428,6 +428,9 @@ impl Output {
 
     /// Lends a buffer, initialised throughout, for what is appended from here on. What was [parked](Self::park) moves to it.
     pub(crate) fn lend_buffer(&mut self, buffer: Vec<u8>) {
+        if buffer.len() <= self.buffer.len() {
+            return;
+        }
         let mut lent = buffer.into_boxed_slice();
         lent[..self.end].copy_from_slice(&self.buffer[..self.end]);
         self.account.lend(lent.len());

@@ -14,6 +14,7 @@ use crate::frame::{ControlOpcode, Opcode};
 
 impl Output {
     /// Whether what is queued is paid for by a budget.
+    #[cfg(feature = "tokio")]
     #[inline]
     pub(crate) fn is_counted(&self) -> bool {
         self.account.is_open()
