@@ -240,9 +240,9 @@ impl Output {
     }
 
     fn slices_with_apart<'a>(&'a mut self, slices: &mut [&'a [u8]]) -> usize {
-        let Self { buffer, start, end, apart, .. } = self;
+        let Self { buffer, start, end, apart, account, .. } = self;
         let apart = apart.get_or_insert_with(spare::take_apart);
-        apart.mask_next_piece();
+        apart.mask_next_piece(account.is_open());
         let mut filled = 0;
         let mut push = |octets: &'a [u8]| {
             if octets.is_empty() {
@@ -383,11 +383,12 @@ impl Output {
         let whole = payload_len.saturating_sub(1) / fragment_len;
         let last = payload_len - whole * fragment_len;
         // Each frame as if its header were of the longest.
-        let heads = (whole + 1) * MAX_HEADER_LEN + SHORT_HEADER_ROOM;
-        let fits = heads + payload_len <= self.buffer.len() - self.end;
+        let heads = (whole + 1).saturating_mul(MAX_HEADER_LEN).saturating_add(SHORT_HEADER_ROOM);
+        let fits = heads.saturating_add(payload_len) <= self.buffer.len() - self.end;
         let apart_of = |len: usize| if len > COPY_UP_TO && (is_shared || !fits) { len } else { 0 };
         let apart = whole * apart_of(fragment_len) + apart_of(last);
-        let end = self.end + heads + payload_len - apart;
+        let from = if self.drops_written() { self.end - self.start } else { self.end };
+        let end = heads.saturating_add(from + payload_len - apart);
         let grown = end.max(if self.buffer.is_empty() { FIRST_BUFFER_LEN } else { self.buffer.len() });
         let buffer = self.costs(grown).saturating_sub(self.account.held(Part::Main));
         // One at a time is masked, and only what is queued as it came.
@@ -397,10 +398,17 @@ impl Output {
         };
         let before = self.account.held(Part::Piece);
         self.account.hold(Part::Piece, piece.max(before))?;
-        self.account.hold(Part::Reserved, buffer + apart).inspect_err(|_| {
+        self.account.hold(Part::Reserved, buffer.saturating_add(apart)).inspect_err(|_| {
             self.account.note(Part::Piece, before);
             self.account.give_back(0);
         })
+    }
+
+    /// Whether there is a budget that what is queued is held of.
+    #[cfg(feature = "std")]
+    #[inline]
+    pub(crate) fn is_counted(&self) -> bool {
+        self.account.is_open()
     }
 
     /// Gives back what was reserved, or is no longer held.
@@ -484,7 +492,7 @@ impl Output {
 
     #[cold]
     fn make_room(&mut self, len: usize) {
-        if self.start > 0 && self.start >= self.buffer.len() / 2 {
+        if self.drops_written() {
             self.drop_written();
         }
         // With room for the next frame to be as long and take the short way.
@@ -506,6 +514,11 @@ impl Output {
             buffer.resize(len, 0);
             self.buffer = buffer.into_boxed_slice();
         }
+    }
+
+    /// Whether so much is written that moving what is queued makes more room than it costs.
+    fn drops_written(&self) -> bool {
+        self.start > 0 && self.start >= self.buffer.len() / 2
     }
 
     /// Moves what is queued to the front of the buffer.
@@ -534,8 +547,9 @@ impl Apart {
         }
     }
 
-    /// Masks the next piece of the first shared payload, if it has a key and the last piece is out.
-    fn mask_next_piece(&mut self) {
+    /// Masks the next piece of the first shared payload, if it has a key and the last piece is out. With a budget no more is
+    /// taken for it than was reserved.
+    fn mask_next_piece(&mut self, is_counted: bool) {
         let Some(shared) = self.shared.front_mut() else { return };
         let Some(key) = shared.masking_key else { return };
         if shared.piece_start < shared.piece.len() || shared.payload.is_empty() {
@@ -543,7 +557,8 @@ impl Apart {
         }
         let len = shared.payload.len().min(MASKED_PIECE_LEN);
         if shared.piece.is_empty() {
-            shared.piece = spare::take_payload(len..=MASKED_PIECE_LEN).unwrap_or_default();
+            let most = if is_counted { len } else { MASKED_PIECE_LEN };
+            shared.piece = spare::take_payload(len..=most).unwrap_or_default();
         }
         shared.piece.resize(len, 0);
         shared.piece_start = 0;

@@ -13,13 +13,6 @@ use crate::connection::spare;
 use crate::frame::{ControlOpcode, Opcode};
 
 impl Output {
-    /// Whether what is queued is paid for by a budget.
-    #[cfg(feature = "tokio")]
-    #[inline]
-    pub(crate) fn is_counted(&self) -> bool {
-        self.account.is_open()
-    }
-
     /// Whether a buffer has to be lent for the next frame: there is none, or what is queued was parked.
     #[inline]
     pub(crate) fn wants_buffer(&self) -> bool {
