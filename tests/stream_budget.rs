@@ -5,7 +5,7 @@ mod stream_support;
 
 use std::future::poll_fn;
 
-use sansocket::stream::Error;
+use sansocket::stream::{Error, Receiver, Sender, WebSocket};
 use sansocket::{Budget, Config, Message, ProtocolError, Role, SendError};
 use stream_support::*;
 
@@ -258,5 +258,38 @@ fn both_send_a_close_beyond_the_last_octet_of_the_budget() {
         assert_eq!(messages(&sent).len(), messages_sent);
         assert_eq!(sent.last(), Some(&Frame(CLOSE, close_payload(1000, &"x".repeat(123)))));
         assert_eq!(budget.in_use(), 0);
+    }
+}
+
+// 6455-10.4-1
+#[test]
+fn both_give_the_lease_of_parked_input_back_while_they_are_busy() {
+    for role in ROLES {
+        for split in [false, true] {
+            let budget = Budget::new(1 << 20);
+            let (socket, script) = connect_with(role, &sharing(&budget));
+            let mut end = if split { Ok(socket.split()) } else { Err(socket) };
+            let received = |end: &mut Result<(Receiver<Mock>, Sender<Mock>), WebSocket<Mock>>| match end {
+                Ok((receiver, _)) => now(receiver.receive()).unwrap().expect("a message"),
+                Err(socket) => now(socket.receive()).unwrap().expect("a message"),
+            };
+            let message = to(role, BINARY, &pattern(4 * KIB));
+            script.peer_sends(message.repeat(61));
+            received(&mut end);
+            match &mut end {
+                Ok((_, sender)) => now(sender.flush()).unwrap(),
+                Err(socket) => now(socket.flush()).unwrap(),
+            }
+            assert!(budget.in_use() >= 240 * KIB, "parked: {}", budget.in_use());
+            for _ in 0..60 {
+                received(&mut end);
+            }
+            assert!(budget.in_use() <= 16 * KIB, "all of it was received: {}", budget.in_use());
+            for _ in 0..100 {
+                script.peer_sends(&message);
+                received(&mut end);
+                assert!(budget.in_use() <= 16 * KIB, "{}", budget.in_use());
+            }
+        }
     }
 }

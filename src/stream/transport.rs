@@ -173,9 +173,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
                 }
             }
             phase => {
-                receive.forget_input();
-                crate::connection::report_cut_off(&receive.path, outbox);
-                receive.path.abandon();
+                abandon_input(receive, outbox);
                 self.poll_end(cx, phase, receive, outbox)
             }
         }
@@ -247,6 +245,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
     ) -> Poll<Result<(), Error>> {
         loop {
             let written = self.poll_write(cx, outbox);
+            let parses = outbox.closing.phase() == TransportPhase::ReadWrite;
+            if !parses {
+                abandon_input(receive, outbox);
+            }
             if let Some(error) = self.send_error(outbox) {
                 if outbox.closing.phase() == TransportPhase::Drop {
                     self.let_go();
@@ -258,11 +260,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
                 // Pongs that it has queued are offered at once.
                 continue;
             }
-            if outbox.closing.phase() != TransportPhase::ReadWrite {
-                // Nobody will parse it.
-                receive.forget_input();
-            } else if let Err(error) = receive.park() {
-                // Seen at the next turn: an open connection can fail.
+            // Only what may still be parsed is paid for: an open connection can fail, and then ends this loop.
+            if parses && let Err(error) = receive.park() {
                 outbox.fail(error);
                 continue;
             }
@@ -351,6 +350,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
         }
         Poll::Ready(Progress::Again)
     }
+}
+
+/// Frees what has come: nothing is parsed any more.
+fn abandon_input(receive: &mut ReceiveSide, outbox: &mut Outbox) {
+    receive.forget_input();
+    crate::connection::report_cut_off(&receive.path, outbox);
+    receive.path.abandon();
 }
 
 /// Reads once into the input.
