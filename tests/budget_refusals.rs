@@ -9,7 +9,7 @@ mod support;
 use std::time::Duration;
 
 use sansocket::connection::{Connection, KEEPALIVE_PAYLOAD, Timestamp};
-use sansocket::{Budget, Config, Failure, Message, ProtocolError, Role, SendError};
+use sansocket::{Budget, Config, Role, SendError};
 use support::allocations::{Counting, allocated_by};
 use support::{BOTH_ROLES, connection, drain, from_peer, server_frame, wire_frames};
 
@@ -110,6 +110,7 @@ mod compressed {
     use proptest::prelude::*;
     use sansocket::connection::{Fin, OutgoingMessage};
     use sansocket::deflate::{Agreement, Compression, DeflateConfig, States};
+    use sansocket::{Failure, Message, ProtocolError};
     use spared::fill_spare;
     use support::allocations::held_by;
     use support::deflate::{random, with_takeover};
