@@ -293,3 +293,37 @@ fn both_give_the_lease_of_parked_input_back_while_they_are_busy() {
         }
     }
 }
+
+// 6455-10.4-1
+#[test]
+fn both_drop_the_transport_when_nothing_of_what_it_does_not_take_can_be_paid_for() {
+    let runtime = paused();
+    let _entered = runtime.enter();
+    for role in ROLES {
+        for closed in [false, true] {
+            let budget = Budget::new(16 * KIB);
+            let (mut socket, script) = connect_with(role, &sharing(&budget));
+            script.peer_sends([to(role, TEXT, b"m"), to(role, CLOSE, &close_payload(1000, ""))].concat());
+            assert_eq!(now(socket.receive()).unwrap(), Some(Message::text("m")));
+            // One frame, that lies in the lent buffer, and of which a part leaves; or many behind which the peer's Close is
+            // answered.
+            let (len, times) = if closed { (10 * KIB, 10) } else { (100 * KIB, 1) };
+            script.window(if closed { 0 } else { 50 });
+            for _ in 0..times {
+                let payload = pattern(len);
+                now(socket.feed(payload.as_slice())).unwrap();
+            }
+            let ended = if closed {
+                cut_off(socket.receive()).map(|end| end.map(drop))
+            } else {
+                cut_off(socket.flush())
+            };
+            let expected = ProtocolError::BudgetExhausted(role);
+            assert!(matches!(ended, Some(Err(Error::Protocol(error))) if error == expected), "{ended:?}");
+            assert!(script.is_dropped());
+            assert_eq!((socket.queued(), budget.in_use()), (0, 0));
+            let report = socket.close_report().expect("it has ended");
+            assert!(!report.clean && report.failure.is_some(), "{report:?}");
+        }
+    }
+}
