@@ -153,6 +153,14 @@ mod compressed {
                     let refused = sender.send_fragment(piece(&large), fin);
                     assert_eq!(refused, Err(SendError::BudgetExhausted));
                 }
+                let (allocated, ()) = allocated_by(|| {
+                    for _ in 0..10 {
+                        let refused = sender.send_fragment(piece(&large), Fin::Last);
+                        assert_eq!(refused, Err(SendError::BudgetExhausted));
+                    }
+                });
+                // The payload as it would have been queued, and no state of 175 KiB.
+                assert!(allocated <= 10 * 64 * KIB, "{role:?}: {allocated}");
                 // Each refers to what was sent before, and to nothing that was refused.
                 sender.send_fragment(piece(&first), Fin::More).expect("it fits the lent buffer");
                 sender.send_fragment(piece(&last), Fin::Last).expect("it fits the lent buffer");

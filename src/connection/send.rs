@@ -193,12 +193,17 @@ impl Encoder {
         #[cfg(feature = "deflate")]
         if let Some((compressed, part)) = prepared.compressed {
             // RFC 7692 §6.1: fragments are made of the compressed payload.
-            self.push_payload(Rsv::RSV1, opcode, compressed_payload(&compressed), outbox)?;
+            let pushed = self.push_payload(Rsv::RSV1, opcode, compressed_payload(&compressed), outbox);
             if let Some(compressor) = self.compressor() {
                 let OutgoingMessage { kind, payload, .. } = &prepared.message;
-                compressor.commit(compressed, payload.octets(), *kind == MessageKind::Text, part);
+                match pushed {
+                    Ok(()) => {
+                        compressor.commit(compressed, payload.octets(), *kind == MessageKind::Text, part)
+                    }
+                    Err(_) => compressor.refuse(compressed),
+                }
             }
-            return Ok(());
+            return pushed;
         }
         self.push_payload(Rsv::NONE, opcode, prepared.message.payload, outbox)
     }
@@ -304,8 +309,13 @@ impl Unusual {
         let Some(compressed) = compressor.compress(payload, is_text, part) else { return Ok(false) };
         // RFC 7692 §6.1: RSV1 belongs to the first frame.
         let rsv = if self.open.is_none() { Rsv::RSV1 } else { Rsv::NONE };
-        outbox.push_fragment(fin, rsv, opcode, compressed_payload(&compressed))?;
-        compressor.commit(compressed, payload, is_text, part);
+        match outbox.push_fragment(fin, rsv, opcode, compressed_payload(&compressed)) {
+            Ok(()) => compressor.commit(compressed, payload, is_text, part),
+            Err(refused) => {
+                compressor.refuse(compressed);
+                return Err(refused);
+            }
+        }
         Ok(true)
     }
 }
