@@ -196,11 +196,10 @@ impl Encoder {
             let pushed = self.push_payload(Rsv::RSV1, opcode, compressed_payload(&compressed), outbox);
             if let Some(compressor) = self.compressor() {
                 let OutgoingMessage { kind, payload, .. } = &prepared.message;
-                match pushed {
-                    Ok(()) => {
-                        compressor.commit(compressed, payload.octets(), *kind == MessageKind::Text, part)
-                    }
-                    Err(_) => compressor.refuse(compressed),
+                if pushed.is_ok() {
+                    compressor.commit(compressed, payload.octets(), *kind == MessageKind::Text, part);
+                } else {
+                    compressor.refuse(compressed);
                 }
             }
             return pushed;
@@ -309,14 +308,13 @@ impl Unusual {
         let Some(compressed) = compressor.compress(payload, is_text, part) else { return Ok(false) };
         // RFC 7692 §6.1: RSV1 belongs to the first frame.
         let rsv = if self.open.is_none() { Rsv::RSV1 } else { Rsv::NONE };
-        match outbox.push_fragment(fin, rsv, opcode, compressed_payload(&compressed)) {
-            Ok(()) => compressor.commit(compressed, payload, is_text, part),
-            Err(refused) => {
-                compressor.refuse(compressed);
-                return Err(refused);
-            }
+        let pushed = outbox.push_fragment(fin, rsv, opcode, compressed_payload(&compressed));
+        if pushed.is_ok() {
+            compressor.commit(compressed, payload, is_text, part);
+        } else {
+            compressor.refuse(compressed);
         }
-        Ok(true)
+        pushed.map(|()| true)
     }
 }
 
