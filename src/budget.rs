@@ -3,9 +3,9 @@
 #[cfg(feature = "std")]
 use alloc::boxed::Box;
 #[cfg(feature = "std")]
-use core::fmt;
-#[cfg(feature = "std")]
 use core::sync::atomic::{AtomicUsize, Ordering};
+#[cfg(feature = "std")]
+use core::{fmt, mem};
 #[cfg(feature = "std")]
 use std::sync::Arc;
 
@@ -106,6 +106,8 @@ struct Open {
     role: Role,
     leased: usize,
     held: [usize; PARTS],
+    /// What of it was never leased, since it could not be refused and nothing was left.
+    unpaid: usize,
     /// The length of the output buffer that was lent, which costs nothing.
     lent: usize,
 }
@@ -122,7 +124,7 @@ pub(crate) enum Part {
     /// What a message may need that is about to be queued.
     Reserved,
     /// The output buffer that was lent, while the transport does not take what is in it.
-    #[cfg(feature = "tokio")]
+    #[cfg(any(feature = "tokio", test))]
     Lent,
 }
 
@@ -143,19 +145,15 @@ impl Account {
     pub(crate) fn new(config: &Config, role: Role) -> Self {
         Self {
             #[cfg(feature = "std")]
-            open: config.budget.as_ref().map(|budget| {
-                Box::new(Open { budget: budget.clone(), role, leased: 0, held: [0; PARTS], lent: 0 })
-            }),
+            open: config.budget.as_ref().map(|budget| Box::new(Open::new(budget, role))),
         }
     }
 
     /// Another one with the same budget, if there is one.
     #[cfg(feature = "tokio")]
     pub(crate) fn another(&self) -> Self {
-        let open = self.open.as_deref().map(|Open { budget, role, .. }| {
-            Box::new(Open { budget: budget.clone(), role: *role, leased: 0, held: [0; PARTS], lent: 0 })
-        });
-        Self { open }
+        let open = self.open.as_deref();
+        Self { open: open.map(|Open { budget, role, .. }| Box::new(Open::new(budget, *role))) }
     }
 
     /// Whether there is a budget.
@@ -170,7 +168,7 @@ impl Account {
 
 #[cfg(feature = "std")]
 impl Account {
-    /// Holds so many octets in this part from here on. Nothing has changed if there are not so many left.
+    /// Holds so many octets in this part from here on. Nothing has changed if it grows and there are not so many left.
     #[inline]
     pub(crate) fn hold(&mut self, part: Part, octets: usize) -> Result<(), Exhausted> {
         match &mut self.open {
@@ -179,11 +177,19 @@ impl Account {
         }
     }
 
-    /// As [`hold`](Self::hold), for what is reserved, less than was held, or must not be refused: leases nothing.
+    /// As [`hold`](Self::hold), for as many octets as there are of `most`, but no fewer than `least`: says how many.
+    pub(crate) fn hold_most(&mut self, part: Part, least: usize, most: usize) -> Result<usize, Exhausted> {
+        match &mut self.open {
+            None => Ok(most),
+            Some(open) => open.hold_most(part, least, most),
+        }
+    }
+
+    /// As [`hold`](Self::hold), for what is less than was held, was [reserved](Part::Reserved), or must not be refused.
     #[inline]
     pub(crate) fn note(&mut self, part: Part, octets: usize) {
         if let Some(open) = &mut self.open {
-            open.held[part as usize] = octets;
+            open.note(part, octets);
         }
     }
 
@@ -209,7 +215,7 @@ impl Account {
     #[cold]
     pub(crate) fn close(&mut self) {
         if let Some(open) = &mut self.open {
-            (open.held, open.lent) = ([0; PARTS], 0);
+            (open.held, open.unpaid, open.lent) = ([0; PARTS], 0, 0);
             open.give_back(0);
         }
     }
@@ -229,6 +235,10 @@ impl Account {
     #[inline]
     pub(crate) fn hold(&mut self, _: Part, _: usize) -> Result<(), Exhausted> {
         Ok(())
+    }
+
+    pub(crate) fn hold_most(&mut self, _: Part, _: usize, most: usize) -> Result<usize, Exhausted> {
+        Ok(most)
     }
 
     #[inline]
@@ -253,15 +263,58 @@ impl Account {
 
 #[cfg(feature = "std")]
 impl Open {
+    fn new(budget: &Budget, role: Role) -> Self {
+        Self { budget: budget.clone(), role, leased: 0, held: [0; PARTS], unpaid: 0, lent: 0 }
+    }
+
     fn hold(&mut self, part: Part, octets: usize) -> Result<(), Exhausted> {
-        let before = core::mem::replace(&mut self.held[part as usize], octets);
+        let before = (self.held[part as usize], self.unpaid);
+        self.set(part, octets);
+        // INVARIANT: what is paid for is leased. So nothing is missing unless this part grows.
         let missing = self.needed().saturating_sub(self.leased);
         if missing > 0 && !self.budget.lease(missing) {
-            self.held[part as usize] = before;
+            (self.held[part as usize], self.unpaid) = before;
             return Err(Exhausted { role: self.role });
         }
         self.leased += missing;
         Ok(())
+    }
+
+    fn hold_most(&mut self, part: Part, least: usize, most: usize) -> Result<usize, Exhausted> {
+        let mut more = most.saturating_sub(least);
+        while let Err(exhausted) = self.hold(part, least + more) {
+            more = match more {
+                0 => return Err(exhausted),
+                // Halved, so that many pieces cost no more than a few copies each time that less is left.
+                LEASE_LEN.. => more / 2,
+                _ => 0,
+            };
+        }
+        // What is leased anyway may as well be used.
+        let unused = self.leased - self.paid();
+        let octets = least.saturating_add(more).saturating_add(unused).min(most.max(least));
+        self.held[part as usize] = octets;
+        Ok(octets)
+    }
+
+    fn note(&mut self, part: Part, octets: usize) {
+        if part != Part::Reserved {
+            let growth = octets.saturating_sub(self.held[part as usize]);
+            let reserved = &mut self.held[Part::Reserved as usize];
+            *reserved = reserved.saturating_sub(growth);
+        }
+        self.set(part, octets);
+        let missing = self.needed().saturating_sub(self.leased);
+        if missing > 0 && self.budget.lease(missing) {
+            self.leased += missing;
+        }
+        self.unpaid += self.paid().saturating_sub(self.leased);
+    }
+
+    /// What becomes free pays for what could not be refused.
+    fn set(&mut self, part: Part, octets: usize) {
+        let before = mem::replace(&mut self.held[part as usize], octets);
+        self.unpaid = self.unpaid.saturating_sub(before.saturating_sub(octets));
     }
 
     fn give_back(&mut self, slack: usize) {
@@ -272,10 +325,15 @@ impl Open {
         }
     }
 
-    /// What is held, in whole leases.
-    fn needed(&self) -> usize {
+    /// What is held and has to be leased.
+    fn paid(&self) -> usize {
         let held = self.held.iter().fold(0, |sum: usize, part| sum.saturating_add(*part));
-        held.div_ceil(LEASE_LEN).saturating_mul(LEASE_LEN)
+        held.saturating_sub(self.unpaid)
+    }
+
+    /// The same, in whole leases.
+    fn needed(&self) -> usize {
+        self.paid().div_ceil(LEASE_LEN).saturating_mul(LEASE_LEN)
     }
 }
 

@@ -2,12 +2,18 @@
 #![cfg(feature = "std")]
 #![allow(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
+#[path = "support/allocations.rs"]
+mod allocations;
 #[path = "support/blocking.rs"]
 mod support;
 
+use allocations::{Counting, allocated_by};
 use sansocket::blocking::{Error, WebSocket};
 use sansocket::{Budget, Config, Message, ProtocolError, Role, SendError};
 use support::{BOTH_ROLES, Script, Step, from_peer};
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
 
 const KIB: usize = 1 << 10;
 
@@ -54,5 +60,23 @@ fn both_hold_nothing_of_the_budget_while_they_wait() {
         let refused = socket.send(vec![7; 2 << 20]);
         assert!(matches!(refused, Err(Error::Send(SendError::BudgetExhausted))), "{refused:?}");
         assert_eq!(socket.queued(), 0);
+    }
+}
+
+#[test]
+fn both_receive_lent_messages_without_a_budget_into_the_memory_of_the_one_before() {
+    for role in BOTH_ROLES {
+        let payload = vec![7; 200 * KIB];
+        let script = Script::new((0..40).map(|_| Step::Octets(from_peer(role, 0x82, &payload))));
+        let config = Config::default().ping_interval(None).write_timeout(None);
+        let mut socket = WebSocket::negotiated(script, role, Default::default(), &config, Vec::new());
+        assert_eq!(socket.receive_ref().unwrap().unwrap().0.payload(), payload);
+        let (allocated, ()) = allocated_by(|| {
+            for _ in 1..40 {
+                assert_eq!(socket.receive_ref().unwrap().unwrap().0.payload(), payload);
+            }
+        });
+        println!("{role:?}: {allocated} octets allocated for 39 lent messages of 200 KiB");
+        assert!(allocated < 100 * KIB, "{allocated}");
     }
 }

@@ -330,6 +330,26 @@ fn both_send_from_a_buffer_of_their_own_that_costs_what_is_above_16_kib() {
 
 // 6455-10.4-1
 #[test]
+fn both_send_what_needs_nothing_behind_a_pong_that_was_beyond_the_budget() {
+    for role in BOTH_ROLES {
+        let budget = Budget::new(0);
+        let config = Config::default().budget(budget.clone());
+        let mut connection = connection(role, &config);
+        // Less than would let the Pong wait.
+        connection.send(&[7; 8 * KIB]).expect("the first 16 KiB are free");
+        connection.send(&[7; 8 * KIB - 60]).expect("the first 16 KiB are free");
+        let mut ping = from_peer(role, &server_frame(0x89, &[7; 125]));
+        assert!(connection.receive(&mut ping).is_ok_and(|received| received.event.is_some()));
+        assert!(connection.queued() > 16 * KIB, "beyond what is free: {}", connection.queued());
+        assert_eq!(connection.send("more"), Err(SendError::BudgetExhausted));
+        assert_eq!(wire_frames(role, &drain(&mut connection)).len(), 3);
+        assert_eq!(connection.ping(b"it fits the buffer there is"), Ok(()));
+        assert_eq!(budget.in_use(), 0);
+    }
+}
+
+// 6455-10.4-1
+#[test]
 fn both_send_a_piece_that_is_refused_and_may_send_another_message_instead() {
     for role in BOTH_ROLES {
         let budget = Budget::new(LEASE);

@@ -3,7 +3,9 @@
 
 mod stream_support;
 
-use sansocket::stream::Error;
+use std::future::poll_fn;
+
+use sansocket::stream::{Error, Receiver, Sender, WebSocket};
 use sansocket::{Budget, Config, Message, ProtocolError, Role, SendError};
 use stream_support::*;
 
@@ -168,6 +170,160 @@ fn both_fail_when_a_peer_that_never_reads_holds_more_than_is_left() {
                 assert_failed(role, &script);
                 assert_eq!(budget.in_use(), 0);
             }
+        }
+    }
+}
+
+// 6455-10.4-1
+#[test]
+fn both_flush_behind_a_close_with_more_behind_it_and_come_to_an_end() {
+    for role in ROLES {
+        for split in [false, true] {
+            let budget = Budget::new(0);
+            let (mut socket, script) = connect_with(role, &sharing(&budget));
+            // As many events as a task may have in one turn, the last of them the Close.
+            let mut octets = to(role, PONG, b"").repeat(127);
+            octets.extend(to(role, CLOSE, &close_payload(1000, "")));
+            octets.extend([7; 200]);
+            script.peer_sends(octets);
+            let (flushed, sender) = paused().block_on(async {
+                if split {
+                    let (mut receiver, sender) = socket.split();
+                    waits(receiver.receive());
+                    let flushed = cut_off(sender.flush());
+                    script.peer_ends();
+                    assert_eq!(poll_fn(|cx| receiver.poll_receive(cx)).await.unwrap(), None);
+                    (flushed, Some((receiver, sender)))
+                } else {
+                    waits(socket.receive());
+                    let flushed = cut_off(socket.flush());
+                    script.peer_ends();
+                    assert_eq!(socket.receive().await.unwrap(), None);
+                    (flushed, None)
+                }
+            });
+            assert!(matches!(flushed, Some(Ok(()))), "{flushed:?}");
+            assert_eq!(budget.in_use(), 0, "what stands behind a Close is not kept");
+            drop(sender);
+            let sent = frames(role, &script.take_written());
+            assert_eq!(sent, [Frame(CLOSE, close_payload(1000, ""))], "{role:?}");
+        }
+    }
+}
+
+// 6455-10.4-1
+#[test]
+fn both_send_all_there_is_over_a_transport_that_only_the_scheduler_holds_up() {
+    for role in ROLES {
+        let budget = Budget::new(0);
+        let (near, far) = tokio::io::duplex(1 << 20);
+        let mut socket = over(role, near, &sharing(&budget));
+        paused().block_on(async {
+            for _ in 0..1000 {
+                socket.send("hi").await.expect("the transport takes it");
+            }
+        });
+        drop((socket, far));
+    }
+}
+
+// 6455-10.4-1, 6455-7.1.2-1
+#[test]
+fn both_send_a_close_beyond_the_last_octet_of_the_budget() {
+    let runtime = paused();
+    let _entered = runtime.enter();
+    for role in ROLES {
+        // What the lent buffer costs while the transport does not take what is in it.
+        let budget = Budget::new(304 * KIB);
+        let (mut socket, script) = connect_with(role, &sharing(&budget).high_water_mark(8 << 20));
+        script.window(0);
+        for _ in 0..20 {
+            now(socket.feed(&pattern(10 * KIB))).unwrap();
+        }
+        waits(socket.flush());
+        assert_eq!(budget.in_use(), 304 * KIB, "{role:?}");
+        let mut messages_sent = 20;
+        for len in [10 * KIB, KIB, 100, 1] {
+            while now(socket.feed(&pattern(len))).is_ok() {
+                messages_sent += 1;
+            }
+        }
+        assert!(socket.queued() > 303 * KIB, "{}", socket.queued());
+        socket.start_close(sansocket::CloseCode::NORMAL, &"x".repeat(123)).expect("it always leaves");
+        waits(socket.flush());
+        assert_eq!(budget.in_use(), 304 * KIB);
+        script.window(usize::MAX);
+        now(socket.flush()).expect("the connection is as it was");
+        let sent = frames(role, &script.take_written());
+        assert_eq!(messages(&sent).len(), messages_sent);
+        assert_eq!(sent.last(), Some(&Frame(CLOSE, close_payload(1000, &"x".repeat(123)))));
+        assert_eq!(budget.in_use(), 0);
+    }
+}
+
+// 6455-10.4-1
+#[test]
+fn both_give_the_lease_of_parked_input_back_while_they_are_busy() {
+    for role in ROLES {
+        for split in [false, true] {
+            let budget = Budget::new(1 << 20);
+            let (socket, script) = connect_with(role, &sharing(&budget));
+            let mut end = if split { Ok(socket.split()) } else { Err(socket) };
+            let received = |end: &mut Result<(Receiver<Mock>, Sender<Mock>), WebSocket<Mock>>| match end {
+                Ok((receiver, _)) => now(receiver.receive()).unwrap().expect("a message"),
+                Err(socket) => now(socket.receive()).unwrap().expect("a message"),
+            };
+            let message = to(role, BINARY, &pattern(4 * KIB));
+            script.peer_sends(message.repeat(61));
+            received(&mut end);
+            match &mut end {
+                Ok((_, sender)) => now(sender.flush()).unwrap(),
+                Err(socket) => now(socket.flush()).unwrap(),
+            }
+            assert!(budget.in_use() >= 240 * KIB, "parked: {}", budget.in_use());
+            for _ in 0..60 {
+                received(&mut end);
+            }
+            assert!(budget.in_use() <= 16 * KIB, "all of it was received: {}", budget.in_use());
+            for _ in 0..100 {
+                script.peer_sends(&message);
+                received(&mut end);
+                assert!(budget.in_use() <= 16 * KIB, "{}", budget.in_use());
+            }
+        }
+    }
+}
+
+// 6455-10.4-1
+#[test]
+fn both_drop_the_transport_when_nothing_of_what_it_does_not_take_can_be_paid_for() {
+    let runtime = paused();
+    let _entered = runtime.enter();
+    for role in ROLES {
+        for closed in [false, true] {
+            let budget = Budget::new(16 * KIB);
+            let (mut socket, script) = connect_with(role, &sharing(&budget));
+            script.peer_sends([to(role, TEXT, b"m"), to(role, CLOSE, &close_payload(1000, ""))].concat());
+            assert_eq!(now(socket.receive()).unwrap(), Some(Message::text("m")));
+            // One frame, that lies in the lent buffer, and of which a part leaves; or many behind which the peer's Close is
+            // answered.
+            let (len, times) = if closed { (10 * KIB, 10) } else { (100 * KIB, 1) };
+            script.window(if closed { 0 } else { 50 });
+            for _ in 0..times {
+                let payload = pattern(len);
+                now(socket.feed(payload.as_slice())).unwrap();
+            }
+            let ended = if closed {
+                cut_off(socket.receive()).map(|end| end.map(drop))
+            } else {
+                cut_off(socket.flush())
+            };
+            let expected = ProtocolError::BudgetExhausted(role);
+            assert!(matches!(ended, Some(Err(Error::Protocol(error))) if error == expected), "{ended:?}");
+            assert!(script.is_dropped());
+            assert_eq!((socket.queued(), budget.in_use()), (0, 0));
+            let report = socket.close_report().expect("it has ended");
+            assert!(!report.clean && report.failure.is_some(), "{report:?}");
         }
     }
 }

@@ -255,6 +255,13 @@ impl Closing {
         self.close(Err(Failure::WriteTimeout));
     }
 
+    /// Nothing more is written nor read, for this reason.
+    #[cfg(feature = "tokio")]
+    pub(super) fn give_up_for(&mut self, failure: Failure) {
+        self.begin(ClosedBy::Local);
+        self.close(Err(failure));
+    }
+
     /// The peer has ended the stream.
     pub(crate) fn end_of_stream(&mut self) {
         if self.stream_ended() {

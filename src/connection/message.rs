@@ -101,18 +101,19 @@ impl Assembly {
             let rest = (missing - octets.len()).min(justified(len + octets.len()));
             // Doubled, so that many pieces cost no more than a few copies; but never past what the limits allow.
             let doubled = capacity.saturating_mul(2).min(len.saturating_add(still)).saturating_sub(len);
-            // What is left of the budget may be enough for no more than what is there.
-            self.make_room(doubled.max(octets.len() + rest), missing, len + octets.len(), account)
-                .or_else(|_| self.make_room(octets.len(), octets.len(), 0, account))?;
+            let most = doubled.max(octets.len() + rest);
+            self.make_room(octets.len(), most, missing, len + octets.len(), account)?;
         }
         self.payload.extend_from_slice(octets);
         self.judge(key)
     }
 
-    /// Makes room for `additional` octets; for all that are `missing` once enough has `arrived` and the thread has as much
-    /// to spare. What a peer only claims must not keep that from others.
+    /// Makes room for `additional` octets, or as many as there are of a budget but no fewer than `least`; for all that are
+    /// `missing` once enough has `arrived` and the thread has as much to spare. What a peer only claims must not keep that from
+    /// others.
     fn make_room(
         &mut self,
+        least: usize,
         additional: usize,
         missing: usize,
         arrived: usize,
@@ -123,25 +124,16 @@ impl Assembly {
             return Ok(());
         }
         let most = if arrived >= SPARE_FROM { missing.max(additional) } else { additional };
-        match spare::take_payload(len + additional..=len + most) {
-            Some(mut larger) => {
-                if let Err(exhausted) = account.hold(Part::Main, larger.capacity()) {
-                    spare::give_payload(larger);
-                    // One of exactly the size may still be paid for.
-                    return if most > additional {
-                        self.make_room(additional, additional, 0, account)
-                    } else {
-                        Err(exhausted)
-                    };
-                }
+        if let Some(mut larger) = spare::take_payload(len + additional..=len + most) {
+            if account.hold(Part::Main, larger.capacity()).is_ok() {
                 larger.extend_from_slice(&self.payload);
                 spare::give_payload(mem::replace(&mut self.payload, larger));
+                return Ok(());
             }
-            None => {
-                account.hold(Part::Main, len + additional)?;
-                self.payload.reserve_exact(additional);
-            }
+            spare::give_payload(larger);
         }
+        let capacity = account.hold_most(Part::Main, len + least, len + additional)?;
+        self.payload.reserve_exact(capacity - len);
         Ok(())
     }
 
@@ -200,7 +192,7 @@ impl Assembly {
         let (come, room) = (self.payload.len(), self.payload.capacity() - self.payload.len());
         // More only when less is left than has come: a payload that trickles would be moved at every read.
         let len = missing.min(if room >= missing.min(come) { room } else { justified(come) });
-        let len = match self.make_room(len, missing, come, account) {
+        let len = match self.make_room(len, len, missing, come, account) {
             Ok(()) => len,
             // As octets come, it is seen whether there is any left of the budget.
             Err(_) => room.min(missing),

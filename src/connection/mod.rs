@@ -425,8 +425,11 @@ impl Connection {
     /// Frees what is counted against a budget and not needed while there is nothing to receive.
     #[cfg(feature = "std")]
     pub(crate) fn release_what_costs(&mut self) {
-        self.receive.release_buffers();
-        self.outbox.output.release_paid();
+        // What costs nothing is there for the next message.
+        if self.outbox.output.is_counted() {
+            self.receive.release_buffers();
+            self.outbox.output.release_paid();
+        }
     }
 
     /// Lends a buffer for output, of which every octet up to its length may be overwritten. Without it, one is allocated

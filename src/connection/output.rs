@@ -1,5 +1,8 @@
 //! Queued output: octets copied in order, with large payloads left where they are.
 
+#[cfg(any(feature = "tokio", test))]
+mod parked;
+
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -237,9 +240,9 @@ impl Output {
     }
 
     fn slices_with_apart<'a>(&'a mut self, slices: &mut [&'a [u8]]) -> usize {
-        let Self { buffer, start, end, apart, .. } = self;
+        let Self { buffer, start, end, apart, account, .. } = self;
         let apart = apart.get_or_insert_with(spare::take_apart);
-        apart.mask_next_piece();
+        apart.mask_next_piece(account.is_open());
         let mut filled = 0;
         let mut push = |octets: &'a [u8]| {
             if octets.is_empty() {
@@ -326,11 +329,16 @@ impl Output {
         }
         account.give_back(0);
         apart.offered = apart.offered.saturating_sub(len);
-        if *start == *end && *apart_len == 0 {
-            *start = 0;
-            *end = 0;
-            apart.frame_at = 0;
-            apart.offered = 0;
+        self.rewind_if_empty();
+    }
+
+    /// The next frame begins at the front of the buffer, if nothing is queued.
+    fn rewind_if_empty(&mut self) {
+        if self.is_empty()
+            && let Some(apart) = &mut self.apart
+        {
+            (self.start, self.end) = (0, 0);
+            (apart.frame_at, apart.offered) = (0, 0);
         }
     }
 
@@ -375,11 +383,12 @@ impl Output {
         let whole = payload_len.saturating_sub(1) / fragment_len;
         let last = payload_len - whole * fragment_len;
         // Each frame as if its header were of the longest.
-        let heads = (whole + 1) * MAX_HEADER_LEN + SHORT_HEADER_ROOM;
-        let fits = heads + payload_len <= self.buffer.len() - self.end;
+        let heads = (whole + 1).saturating_mul(MAX_HEADER_LEN).saturating_add(SHORT_HEADER_ROOM);
+        let fits = heads.saturating_add(payload_len) <= self.buffer.len() - self.end;
         let apart_of = |len: usize| if len > COPY_UP_TO && (is_shared || !fits) { len } else { 0 };
         let apart = whole * apart_of(fragment_len) + apart_of(last);
-        let end = self.end + heads + payload_len - apart;
+        let from = if self.drops_written() { self.end - self.start } else { self.end };
+        let end = heads.saturating_add(from + payload_len - apart);
         let grown = end.max(if self.buffer.is_empty() { FIRST_BUFFER_LEN } else { self.buffer.len() });
         let buffer = self.costs(grown).saturating_sub(self.account.held(Part::Main));
         // One at a time is masked, and only what is queued as it came.
@@ -388,17 +397,18 @@ impl Output {
             _ => 0,
         };
         let before = self.account.held(Part::Piece);
-        self.account.note(Part::Piece, piece.max(before));
-        self.account
-            .hold(Part::Reserved, buffer + apart)
-            .inspect_err(|_| self.account.note(Part::Piece, before))
+        self.account.hold(Part::Piece, piece.max(before))?;
+        self.account.hold(Part::Reserved, buffer.saturating_add(apart)).inspect_err(|_| {
+            self.account.note(Part::Piece, before);
+            self.account.give_back(0);
+        })
     }
 
-    /// The transport does not take what is queued: a buffer that was lent is this connection's until it does.
-    #[cfg(feature = "tokio")]
+    /// Whether there is a budget that what is queued is held of.
+    #[cfg(feature = "std")]
     #[inline]
-    pub(crate) fn keep_lent(&mut self) -> Result<(), Exhausted> {
-        self.account.hold(Part::Lent, self.account.lent())
+    pub(crate) fn is_counted(&self) -> bool {
+        self.account.is_open()
     }
 
     /// Gives back what was reserved, or is no longer held.
@@ -410,7 +420,12 @@ impl Output {
 
     /// What a buffer of this length costs.
     fn costs(&self, buffer_len: usize) -> usize {
-        buffer_len.saturating_sub(self.account.lent().max(LEASE_LEN))
+        buffer_len.saturating_sub(self.free_len())
+    }
+
+    /// How long a buffer may be that costs nothing.
+    fn free_len(&self) -> usize {
+        self.account.lent().max(LEASE_LEN)
     }
 
     /// Whether a buffer has to be allocated, or lent, for the next frame.
@@ -419,12 +434,15 @@ impl Output {
         self.buffer.is_empty()
     }
 
-    /// Lends a buffer, initialised throughout, for what is appended from here on.
+    /// Lends a buffer, initialised throughout, for what is appended from here on. What was [parked](Self::park) moves to it.
     pub(crate) fn lend_buffer(&mut self, buffer: Vec<u8>) {
-        if self.needs_buffer() {
-            self.account.lend(buffer.len());
-            self.buffer = buffer.into_boxed_slice();
+        if buffer.len() <= self.buffer.len() {
+            return;
         }
+        let mut lent = buffer.into_boxed_slice();
+        lent[..self.end].copy_from_slice(&self.buffer[..self.end]);
+        self.account.lend(lent.len());
+        self.buffer = lent;
     }
 
     /// Takes the buffer back when nothing is queued, and frees the rest.
@@ -474,7 +492,7 @@ impl Output {
 
     #[cold]
     fn make_room(&mut self, len: usize) {
-        if self.start > 0 && self.start >= self.buffer.len() / 2 {
+        if self.drops_written() {
             self.drop_written();
         }
         // With room for the next frame to be as long and take the short way.
@@ -485,20 +503,22 @@ impl Output {
                 // What costs nothing is enough.
                 doubled = doubled.min(LEASE_LEN);
             }
-            let cost = self.costs(doubled);
-            let len = match self.account.hold(Part::Main, cost) {
-                Ok(()) => doubled,
-                // What is queued here is reserved, or a control frame, which is always queued.
-                Err(_) => {
-                    self.account.note(Part::Main, self.costs(needed));
-                    needed
-                }
-            };
+            // What is queued here is reserved, or a control frame, which is always queued.
+            let cost = self.costs(needed);
+            self.account.note(Part::Main, cost);
+            // Of what would save a copy later no more than is left.
+            let paid = self.account.hold_most(Part::Main, cost, self.costs(doubled)).unwrap_or(cost);
+            let len = doubled.min(paid.saturating_add(self.free_len()));
             let mut buffer = mem::take(&mut self.buffer).into_vec();
             buffer.reserve_exact(len - buffer.len());
             buffer.resize(len, 0);
             self.buffer = buffer.into_boxed_slice();
         }
+    }
+
+    /// Whether so much is written that moving what is queued makes more room than it costs.
+    fn drops_written(&self) -> bool {
+        self.start > 0 && self.start >= self.buffer.len() / 2
     }
 
     /// Moves what is queued to the front of the buffer.
@@ -527,8 +547,9 @@ impl Apart {
         }
     }
 
-    /// Masks the next piece of the first shared payload, if it has a key and the last piece is out.
-    fn mask_next_piece(&mut self) {
+    /// Masks the next piece of the first shared payload, if it has a key and the last piece is out. With a budget no more is
+    /// taken for it than was reserved.
+    fn mask_next_piece(&mut self, is_counted: bool) {
         let Some(shared) = self.shared.front_mut() else { return };
         let Some(key) = shared.masking_key else { return };
         if shared.piece_start < shared.piece.len() || shared.payload.is_empty() {
@@ -536,7 +557,8 @@ impl Apart {
         }
         let len = shared.payload.len().min(MASKED_PIECE_LEN);
         if shared.piece.is_empty() {
-            shared.piece = spare::take_payload(len..=MASKED_PIECE_LEN).unwrap_or_default();
+            let most = if is_counted { len } else { MASKED_PIECE_LEN };
+            shared.piece = spare::take_payload(len..=most).unwrap_or_default();
         }
         shared.piece.resize(len, 0);
         shared.piece_start = 0;

@@ -600,7 +600,9 @@ impl ReceivePath {
     #[inline]
     pub(crate) fn hold_input(&mut self, octets: usize) -> Result<(), ProtocolError> {
         let Some(unusual) = &mut self.unusual else { return Ok(()) };
-        Ok(unusual.account.hold(Part::Piece, octets)?)
+        unusual.account.hold(Part::Piece, octets)?;
+        unusual.account.give_back(LEASE_LEN);
+        Ok(())
     }
 
     /// An account of its own with the same budget.
@@ -615,6 +617,7 @@ impl ReceivePath {
     pub(crate) fn input_is_pooled(&mut self) {
         if let Some(unusual) = &mut self.unusual {
             unusual.account.note(Part::Piece, 0);
+            unusual.account.give_back(LEASE_LEN);
         }
     }
 

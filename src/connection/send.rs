@@ -5,6 +5,8 @@
 //! outbox.
 
 use alloc::boxed::Box;
+#[cfg(feature = "tokio")]
+use alloc::vec::Vec;
 
 use super::closing::{Closing, TransportPhase};
 use super::event::{MessageKind, OutgoingMessage, Payload};
@@ -191,12 +193,16 @@ impl Encoder {
         #[cfg(feature = "deflate")]
         if let Some((compressed, part)) = prepared.compressed {
             // RFC 7692 §6.1: fragments are made of the compressed payload.
-            self.push_payload(Rsv::RSV1, opcode, compressed_payload(&compressed), outbox)?;
+            let pushed = self.push_payload(Rsv::RSV1, opcode, compressed_payload(&compressed), outbox);
             if let Some(compressor) = self.compressor() {
                 let OutgoingMessage { kind, payload, .. } = &prepared.message;
-                compressor.commit(compressed, payload.octets(), *kind == MessageKind::Text, part);
+                if pushed.is_ok() {
+                    compressor.commit(compressed, payload.octets(), *kind == MessageKind::Text, part);
+                } else {
+                    compressor.refuse(compressed);
+                }
             }
-            return Ok(());
+            return pushed;
         }
         self.push_payload(Rsv::NONE, opcode, prepared.message.payload, outbox)
     }
@@ -302,9 +308,13 @@ impl Unusual {
         let Some(compressed) = compressor.compress(payload, is_text, part) else { return Ok(false) };
         // RFC 7692 §6.1: RSV1 belongs to the first frame.
         let rsv = if self.open.is_none() { Rsv::RSV1 } else { Rsv::NONE };
-        outbox.push_fragment(fin, rsv, opcode, compressed_payload(&compressed))?;
-        compressor.commit(compressed, payload, is_text, part);
-        Ok(true)
+        let pushed = outbox.push_fragment(fin, rsv, opcode, compressed_payload(&compressed));
+        if pushed.is_ok() {
+            compressor.commit(compressed, payload, is_text, part);
+        } else {
+            compressor.refuse(compressed);
+        }
+        pushed.map(|()| true)
     }
 }
 
@@ -448,7 +458,10 @@ impl Outbox {
 
     /// Queues a Ping of our own. Returns how many octets will have been written when it is out; `None` if it cannot be queued.
     pub(super) fn keepalive_ping(&mut self) -> Option<u64> {
-        self.ping(KEEPALIVE_PAYLOAD).ok()?;
+        self.may_queue().ok()?;
+        // As a Pong it is queued without asking: what keeps dead peers from being found must not be refused.
+        let header = self.control_header(ControlOpcode::Ping, KEEPALIVE_PAYLOAD.len())?;
+        self.output.push_copied(&header, KEEPALIVE_PAYLOAD);
         Some(self.output.appended())
     }
 
@@ -459,6 +472,34 @@ impl Outbox {
             self.push_close(&CloseFrame::with_code(code));
         }
         self.settle();
+    }
+
+    /// The transport does not take what is queued, which has to be paid for until it does. Returns a buffer that was lent and
+    /// is no longer needed.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn park_output(&mut self) -> Option<Vec<u8>> {
+        if !self.output.is_counted() {
+            return None;
+        }
+        let exhausted = match self.closing.failure() {
+            Some(Failure::Protocol(error @ ProtocolError::BudgetExhausted(_))) => error,
+            _ => match self.output.park() {
+                Ok(unused) => return unused,
+                Err(exhausted) => exhausted.into(),
+            },
+        };
+        // The peer gets what has begun to leave, and a Close frame behind it.
+        self.output.drop_unbegun();
+        self.fail(exhausted);
+        match self.output.park_exactly() {
+            Ok(unused) if self.closing.failure().is_some() => unused,
+            // Not even that can be paid for, or the peer that has closed itself would take this for a clean end.
+            _ => {
+                self.closing.give_up_for(Failure::Protocol(exhausted));
+                self.settle();
+                None
+            }
+        }
     }
 
     /// The peer does not take what is queued: it would not take a Close frame either.

@@ -170,6 +170,17 @@ impl Compressor {
         }
     }
 
+    /// Says that the compressed payload was refused: what it was made with is there for the next one, which knows nothing of it.
+    pub(crate) fn refuse(&mut self, compressed: Compressed) {
+        let Compressed { octets, deflater } = compressed;
+        if let Octets::Scratch(scratch, _) = octets {
+            pool::give_scratch(scratch);
+        }
+        if let Some(deflater) = deflater {
+            self.give(deflater);
+        }
+    }
+
     /// A state for which the window is the only thing that can be referred to.
     fn primed(&mut self) -> Deflater {
         let mut deflater = match self.own.take() {

@@ -321,13 +321,10 @@ impl Inflated<'_> {
         if capacity - len < octets.len() {
             // Doubled, so that many steps cost no more than a few copies; but never past the limit.
             let wanted = capacity.saturating_mul(2).min(self.max_len);
-            let mut additional = octets.len().max(wanted.saturating_sub(len));
-            if self.account.hold(Part::Main, len + additional).is_err() {
-                // What is left of the budget may be enough for no more than what is there.
-                additional = octets.len();
-                self.account.hold(Part::Main, len + additional)?;
-            }
-            self.payload.reserve_exact(additional);
+            let least = len + octets.len();
+            // Of a budget no more than is left.
+            let held = self.account.hold_most(Part::Main, least, wanted.max(least))?;
+            self.payload.reserve_exact(held - len);
         }
         self.payload.extend_from_slice(octets);
         Ok(())

@@ -108,7 +108,7 @@ impl ReceiveSide {
 
     /// Forgets what has come, for a connection that parses no more: what there is of a message is reported.
     pub(super) fn end(&mut self, outbox: &mut Outbox) {
-        self.input.clear();
+        self.forget_input();
         connection::report_cut_off(&self.path, outbox);
         self.path.abandon();
     }
@@ -116,6 +116,13 @@ impl ReceiveSide {
     /// Says that there was a message since the timers looked.
     pub(super) fn note_message(&mut self) {
         self.last |= MESSAGE;
+    }
+
+    /// Forgets the input: nothing is in it, or nothing will be parsed any more.
+    #[inline(never)]
+    pub(super) fn forget_input(&mut self) {
+        self.input.clear();
+        self.path.input_is_pooled();
     }
 
     /// What has come since the timers looked.
@@ -150,15 +157,28 @@ impl ReceiveSide {
 
     /// The last event, a message of this kind that [`next_usual`](Self::next_usual) went on to, with a payload of its own.
     #[inline(always)]
-    pub(super) fn take_usual(&self, kind: MessageKind) -> Message {
-        connection::owned(kind, self.input.lent())
+    pub(super) fn take_usual(&mut self, kind: MessageKind) -> Message {
+        let message = connection::owned(kind, self.input.lent());
+        self.rest_input();
+        message
     }
 
     /// The last event, a message of this kind, with a payload of its own.
     #[inline]
     pub(super) fn take(&mut self, kind: MessageKind) -> Message {
         let Self { path, input, place, .. } = self;
-        path.take(kind, located(kind.into(), *place, input), input.lent())
+        let message = path.take(kind, located(kind.into(), *place, input), input.lent());
+        self.rest_input();
+        message
+    }
+
+    /// Gives the input's buffer back when the last message in it was taken: nobody knows for how long the application is
+    /// away with that.
+    #[inline]
+    fn rest_input(&mut self) {
+        if self.input.is_empty() {
+            self.forget_input();
+        }
     }
 
     /// The last event, a message of this kind, as one to be sent: see [`ReceivePath::pass_on`].

@@ -264,9 +264,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
     ) -> Poll<Result<(), Error>> {
         loop {
             let written = self.poll_write(cx, outbox);
+            let parses = outbox.closing.phase() == TransportPhase::ReadWrite;
+            if !parses {
+                receive.end(outbox);
+            }
             if let Some(error) = self.send_error(outbox) {
                 if outbox.closing.phase() == TransportPhase::Drop {
-                    receive.end(outbox);
                     self.let_go();
                 }
                 return Poll::Ready(Err(error));
@@ -276,7 +279,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
                 // Pongs that it has queued are offered at once.
                 continue;
             }
-            if let Err(error) = receive.park() {
+            // Only what may still be parsed is paid for: an open connection can fail, and then ends this loop.
+            if parses && let Err(error) = receive.park() {
                 outbox.fail(error);
                 continue;
             }

@@ -32,6 +32,12 @@ enum Step {
     LendBuffer {
         len: usize,
     },
+    Close {
+        masked: bool,
+    },
+    Park,
+    ParkExactly,
+    DropUnbegun,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -85,6 +91,25 @@ impl Model {
             return;
         }
         self.frames.insert(boundary, Queued { octets, gone: 0, ahead: true });
+    }
+
+    /// Drops the frames of which nothing is written or offered, but a Pong that comes next and a Close.
+    fn drop_unbegun(&mut self) {
+        let mut offered = self.offered;
+        let (mut next, mut closed) = (true, false);
+        self.frames.retain(|frame| {
+            let begun = frame.gone > 0 || offered > 0;
+            offered = offered.saturating_sub(frame.octets.len() - frame.gone);
+            if begun {
+                return true;
+            }
+            let comes_next = mem::take(&mut next) && frame.ahead;
+            let closes = frame.octets[0] == 0x88 && !mem::replace(&mut closed, true);
+            if !comes_next && !closes && !frame.ahead {
+                self.appended -= frame.octets.len() as u64;
+            }
+            comes_next || closes
+        });
     }
 
     fn len(&self) -> usize {
@@ -189,6 +214,18 @@ impl Run {
                 assert!(self.output.take_buffer().is_none() || empty, "a buffer in use was given away");
             }
             Step::LendBuffer { len } => self.output.lend_buffer(vec![0xee; len]),
+            Step::Close { masked } => {
+                let (key, payload) = (key(number, masked), payload(number, 2));
+                let header = FrameHeader::control(ControlOpcode::Close, key.map(MaskingKey::new), 2).unwrap();
+                self.model.push(encoded(0x8, key, &payload));
+                self.output.push_copied(&header, &payload);
+            }
+            Step::Park => _ = self.output.park().unwrap(),
+            Step::ParkExactly => _ = self.output.park_exactly().unwrap(),
+            Step::DropUnbegun => {
+                self.output.drop_unbegun();
+                self.model.drop_unbegun();
+            }
         }
         assert_eq!(self.output.len(), self.model.len());
         assert_eq!(self.output.is_empty(), self.model.len() == 0);
@@ -219,13 +256,26 @@ impl Run {
 }
 
 fn run(steps: &[Step]) {
-    let mut run = Run { output: Output::default(), model: Model::default(), number: 0 };
+    run_with(Output::default(), steps);
+    #[cfg(feature = "std")]
+    {
+        let budget = crate::Budget::new(usize::MAX);
+        let config = crate::Config::default().budget(budget.clone());
+        run_with(Output::new(Account::new(&config, crate::Role::Server)), steps);
+        assert_eq!(budget.in_use(), 0);
+    }
+}
+
+fn run_with(output: Output, steps: &[Step]) {
+    let mut run = Run { output, model: Model::default(), number: 0 };
     for step in steps {
         run.step(step);
     }
     run.step(&Step::WriteAll);
     assert!(run.output.is_empty());
     assert_eq!(run.output.written(), run.output.appended());
+    run.step(&Step::TakeBuffer);
+    assert_eq!(run.output.account.held(Part::Apart), 0);
 }
 
 fn any_len() -> impl Strategy<Value = usize> {
@@ -265,6 +315,10 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => (0..40_000usize).prop_map(|len| Step::LendBuffer { len }),
         // Large payloads fit this one, and may stand in it beside others that do not.
         1 => (0..400_000usize).prop_map(|len| Step::LendBuffer { len }),
+        1 => any::<bool>().prop_map(|masked| Step::Close { masked }),
+        2 => Just(Step::Park),
+        1 => Just(Step::ParkExactly),
+        1 => Just(Step::DropUnbegun),
     ]
 }
 

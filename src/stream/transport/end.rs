@@ -22,7 +22,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
         match phase {
             TransportPhase::ReadWrite => return Poll::Ready(Progress::Again),
             TransportPhase::Flush => {
-                if self.poll_write(cx, outbox).is_ready() || self.poll_discard(cx, outbox).is_ready() {
+                // A write that waits may be given up for want of a budget.
+                if self.poll_write(cx, outbox).is_ready()
+                    || outbox.closing.phase() != phase
+                    || self.poll_discard(cx, outbox).is_ready()
+                {
                     return Poll::Ready(Progress::Again);
                 }
             }

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::coop;
 
 use super::Transport;
 use crate::connection::Outbox;
@@ -34,8 +35,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
             let Poll::Ready(written) = poll_write_some(Pin::new(&mut *io), cx, outbox)? else {
                 // Whoever waits for what has been taken need not wait for what others have queued behind it.
                 taken = Poll::Pending;
-                if let Err(exhausted) = outbox.output.keep_lent() {
-                    outbox.fail(exhausted.into());
+                // When only the scheduler wants its turn, the next write is near.
+                if coop::has_budget_remaining()
+                    && let Some(unused) = outbox.park_output()
+                {
+                    buffer::give(unused);
                 }
                 break;
             };
@@ -121,7 +125,7 @@ fn release_output(outbox: &mut Outbox) {
 /// Lends the output a pooled buffer before something is queued.
 #[inline]
 pub(in crate::stream) fn prepare_output(outbox: &mut Outbox) {
-    if outbox.output.needs_buffer() {
+    if outbox.output.wants_buffer() {
         outbox.output.lend_buffer(buffer::take());
     }
 }
