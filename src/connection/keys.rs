@@ -83,6 +83,7 @@ mod pool {
         static POOL: RefCell<Pool> = const { RefCell::new(Pool { octets: [0; POOL_LEN], used: POOL_LEN }) };
     }
 
+    #[inline]
     pub(super) fn next() -> MaskingKey {
         POOL.with_borrow_mut(|pool| {
             if pool.used == POOL_LEN {
