@@ -669,3 +669,13 @@ proptest! {
         prop_assert_eq!(budget.in_use(), 0);
     }
 }
+
+#[test]
+fn a_budget_is_the_same_as_its_clones_and_as_no_other() {
+    let budget = Budget::new(64 * KIB);
+    assert_eq!(budget, budget.clone());
+    assert_ne!(budget, Budget::new(64 * KIB));
+    assert_eq!(Config::default().budget(budget.clone()), Config::default().budget(budget.clone()));
+    assert_ne!(Config::default().budget(budget.clone()), Config::default());
+    assert_eq!(format!("{budget:?}"), "Budget { octets: 65536, in_use: 0 }");
+}

@@ -8,7 +8,7 @@ use sansocket::handshake::{
 };
 use sansocket::{CloseCode, Failure, ProtocolError, SendError};
 
-const BROKEN: [(ProtocolError, &str); 19] = [
+const BROKEN: [(ProtocolError, &str); 20] = [
     (ProtocolError::ReservedBits, "reserved bit set that was not negotiated (RFC 6455 section 5.2)"),
     (ProtocolError::UnknownOpcode(11), "unknown opcode 11 (RFC 6455 section 5.2)"),
     (ProtocolError::FragmentedControlFrame, "fragmented control frame (RFC 6455 section 5.5)"),
@@ -35,6 +35,7 @@ const BROKEN: [(ProtocolError, &str); 19] = [
     (ProtocolError::FrameTooBig, "frame above the size limit (RFC 6455 section 10.4)"),
     (ProtocolError::MessageTooBig, "message above the size limit (RFC 6455 section 10.4)"),
     (ProtocolError::TooManyEmptyFragments, "too many empty fragments in a row (RFC 6455 section 10.4)"),
+    (ProtocolError::MessageTimeout, "message not finished in time (RFC 6455 section 10.4)"),
     (
         ProtocolError::InvalidCompressedData,
         "compressed message that cannot be decompressed (RFC 7692 section 7.2.2)",
@@ -80,6 +81,8 @@ fn why_a_connection_ended_is_said() {
     check(&Failure::EndOfStream, "the transport ended without a close frame", None);
     check(&Failure::Transport, "the transport failed", None);
     check(&Failure::CloseTimeout, "the peer did not finish the closing handshake in time", None);
+    check(&Failure::DeadPeer, "the peer did not answer a ping in time", None);
+    check(&Failure::WriteTimeout, "the peer did not take what was sent in time", None);
 }
 
 #[test]
