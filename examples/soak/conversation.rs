@@ -26,7 +26,7 @@ pub(crate) fn messages_of(plan: &Plan, sender: Role) -> Messages {
     let author = if plan.traffic == Traffic::Echo { Role::Client } else { sender };
     let longest = if plan.raw() == Some(sender) {
         16 << 10
-    } else if plan.traffic == Traffic::Push && plan.faces[index(sender)] != Face::Split {
+    } else if plan.traffic == Traffic::Push && !plan.faces[index(sender)].is_split() {
         // An unsplit end that has more than the high-water mark to send leaves its input alone. Two of these, that both
         // send what nobody asked for, would wait for each other.
         MOST_QUEUED as u64 / 2

@@ -22,7 +22,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Transport for S {}
 /// One end of an open connection, from its first message to its end.
 pub(crate) async fn converse<S: Transport>(socket: WebSocket<S>, end: &Arc<End>) -> Ended {
     match end.face() {
-        Face::Split => split(socket, end).await,
+        Face::Split => {
+            let (receiver, sender) = socket.split();
+            halves(receiver, sender, end).await
+        }
+        Face::Driven => driven(socket, end).await,
         _ => unsplit(socket, end).await,
     }
 }
@@ -113,7 +117,7 @@ async fn receive<S: Transport>(
             return Ok(Received::Done);
         }
         Face::StreamAndSink => socket.next().await.transpose()?,
-        Face::Owned | Face::Split | Face::Blocking => socket.receive().await?,
+        Face::Owned | Face::Split | Face::Driven | Face::Blocking => socket.receive().await?,
     };
     let Some(message) = message else { return Ok(Received::End) };
     let number = end.received(message.kind(), message.payload());
@@ -153,8 +157,19 @@ async fn send<S: Transport>(
     }
 }
 
-async fn split<S: Transport>(socket: WebSocket<S>, end: &Arc<End>) -> Ended {
-    let (mut receiver, sender) = socket.split();
+/// Beside a driver, which has to come to its end by itself, whatever becomes of the halves.
+async fn driven<S: Transport>(socket: WebSocket<S>, end: &Arc<End>) -> Ended {
+    let read_ahead = [0, 5_000, 500_000][end.random(5).below(3) as usize];
+    let (receiver, sender, driver) = socket.split_driven(read_ahead);
+    let driver = tokio::spawn(driver);
+    let ended = halves(receiver, sender, end).await;
+    match driver.await {
+        Err(error) if error.is_panic() => Ended::Panicked,
+        _ => ended,
+    }
+}
+
+async fn halves<S: Transport>(mut receiver: Receiver<S>, sender: Sender<S>, end: &Arc<End>) -> Ended {
     let sending = Source::new(end).map(|source| {
         let (sender, end) = (sender.clone(), Arc::clone(end));
         tokio::spawn(async move { send_all(sender, source, &end).await })

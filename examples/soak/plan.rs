@@ -57,8 +57,17 @@ pub(crate) enum Face {
     Owned,
     StreamAndSink,
     Split,
+    /// The same beside a driver.
+    Driven,
     /// Those of the layer over `std::io`: a client's, on a thread.
     Blocking,
+}
+
+impl Face {
+    /// Whether it receives while it sends, whatever is queued.
+    pub(crate) fn is_split(self) -> bool {
+        matches!(self, Face::Split | Face::Driven)
+    }
 }
 
 /// Who sends messages of its own.
@@ -222,11 +231,12 @@ impl Plan {
         // A peer without the library sends nothing back.
         let traffic =
             if random.percent(55) && raw != Some(Role::Server) { Traffic::Echo } else { Traffic::Push };
-        let faces = [(); 2].map(|()| match random.below(4) {
+        let faces = [(); 2].map(|()| match random.below(5) {
             0 => Face::Lending,
             1 => Face::Owned,
             2 => Face::StreamAndSink,
-            _ => Face::Split,
+            3 => Face::Split,
+            _ => Face::Driven,
         });
         let closer = random.role();
         let mut slow = [(); 2].map(|()| random.percent(20).then(|| random.millis(2, 200)));
