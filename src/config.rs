@@ -247,27 +247,26 @@ impl Config {
     ///
     /// Counted is the memory of what is not over at once, as octets arrive, never what a header claims: a message that is
     /// put together or decompressed, until it is taken or the next is received; a state that decompresses one that is not
-    /// whole; input that was read and is left alone, from the first frame that is whole; messages that a driver has
-    /// read ahead; and output, beyond a lent buffer or
-    /// else 16 KiB; in `stream` that buffer as well, while the transport does not take what is in it and more than 16 KiB are. A
-    /// [`Bytes`](bytes::Bytes) that is sent to many connections is counted in full by each. A message that lies whole in the
-    /// input, or fits the output buffer, costs no look at the budget, unless this end goes on to wait for its output with the
-    /// message not yet received.
+    /// whole; input that was read and is left alone, from the first frame that is whole; messages that a driver has read ahead;
+    /// and output, beyond a lent buffer or else 16 KiB; in `stream` that buffer as well, while the transport does not take what
+    /// is in it and more than 16 KiB are. A [`Bytes`](bytes::Bytes) that is sent to many connections is counted in full by each.
+    /// A message that lies whole in the input, or fits the output buffer, costs no look at the budget, unless this end goes on
+    /// to wait for its output with the message not yet received.
     ///
-    /// Not counted are the connection itself, with what it keeps when it is idle; a state that compresses, of about 175 KiB, which
-    /// a connection has while it compresses a message or its fragments, or always with `States::Dedicated`; and what is the thread's: spare memory, and buffers that it
-    /// lends.
+    /// Not counted are the connection itself, with what it keeps when it is idle; a state that compresses, of about 175 KiB,
+    /// which a connection has while it compresses a message or its fragments, or always with `States::Dedicated`; and what is
+    /// the thread's: spare memory, and buffers that it lends.
     ///
     /// It is leased 16 KiB at a time. Each direction of a connection, and what was read ahead, has no more than that leased
-    /// beyond what it holds; all is
-    /// given back when it holds nothing and [waits for input](crate::connection::Connection::release_buffers), when it fails
-    /// and when it is dropped.
+    /// beyond what it holds. All is given back when nothing is held and the connection
+    /// [waits for input](crate::connection::Connection::release_buffers), when it fails and when it is dropped.
     ///
     /// Nobody waits for a budget. When nothing is left, who asks fails: to what was received
     /// [`ProtocolError::BudgetExhausted`](crate::ProtocolError::BudgetExhausted), a Close frame with 1013 from a server
     /// and with 1009 from a client; to what is sent
     /// [`SendError::BudgetExhausted`](crate::SendError::BudgetExhausted), with nothing queued and the connection as it was. What a
-    /// peer does not take fails the connection too: then it is sent the frame that has begun to leave, and the Close frame, and
+    /// peer does not take fails the connection too. In `stream` a connection that has failed so, for what it received or for
+    /// what it sent, keeps no more for a peer that takes nothing than the frame that has begun to leave, and the Close frame:
     /// all else that was queued is dropped.
     ///
     /// At worst connections hold 17 KiB each beyond the budget, of output: up to 16 KiB are free, and Pongs, Pings of the keepalive

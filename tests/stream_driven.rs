@@ -4,6 +4,7 @@
 
 mod stream_support;
 
+use std::io;
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
@@ -105,16 +106,47 @@ async fn both_fail_when_the_peer_is_gone_while_the_driver_reads() {
     }
 }
 
-// A small message more fits the read buffer: all that the peer has sent is read, though not received.
+// What fits the read buffer beside the queue has come, and so it is received before its sender is called dead.
 #[tokio::test(start_paused = true)]
-async fn both_fail_when_the_peer_is_gone_after_all_that_it_sent_was_read() {
+async fn both_fail_when_the_peer_is_gone_behind_all_that_it_sent() {
     for role in ROLES {
         let (mut receiver, _sender, driver, script) = split_with(role, &keepalive(), 0);
-        script.peer_sends(to(role, TEXT, b"m").repeat(3));
-        let error = timeout(seconds(51), driver).await.expect("the peer is dead by then").unwrap_err();
-        assert!(matches!(error, Error::DeadPeer), "{error}");
-        assert_eq!(receiver.receive().await.unwrap(), Some(Message::text("m")));
-        assert!(receiver.receive().await.is_err());
+        let driver = tokio::spawn(driver);
+        for payload in [b"a", b"b", b"c"] {
+            script.peer_sends(to(role, TEXT, payload));
+        }
+        sleep(seconds(600)).await;
+        assert_eq!(receiver.close_report(), None);
+        for text in ["a", "b", "c"] {
+            assert_eq!(receiver.receive().await.unwrap(), Some(Message::text(text)));
+        }
+        let error = timeout(seconds(51), receiver.receive()).await.expect("the peer is dead by then");
+        assert!(matches!(error, Err(Error::DeadPeer)), "{error:?}");
+        assert!(matches!(driver.await.unwrap(), Err(Error::DeadPeer)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn both_receive_all_that_comes_behind_a_write_that_fails_while_the_application_is_away() {
+    for role in ROLES {
+        let (mut receiver, sender, driver, script) = split_with(role, &keepalive(), 1);
+        let driver = tokio::spawn(driver);
+        script.peer_sends(to(role, TEXT, b"a"));
+        // A Ping is out, and nothing has answered it.
+        sleep(seconds(31)).await;
+        assert!(frames(role, &script.take_written()).contains(&Frame(PING, KEEPALIVE.to_vec())));
+        script.write_fails(io::ErrorKind::BrokenPipe);
+        assert!(matches!(sender.send("m").await, Err(Error::Io(_))));
+        for payload in [b"b", b"c"] {
+            script.peer_sends(to(role, TEXT, payload));
+        }
+        sleep(seconds(600)).await;
+        for text in ["a", "b", "c"] {
+            assert_eq!(receiver.receive().await.unwrap(), Some(Message::text(text)), "{role:?}");
+        }
+        let error = receiver.receive().await.unwrap_err();
+        assert!(matches!(&error, Error::Io(error) if error.kind() == io::ErrorKind::BrokenPipe), "{error:?}");
+        assert!(matches!(driver.await.unwrap(), Err(Error::Io(_))));
     }
 }
 

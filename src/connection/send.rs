@@ -482,6 +482,8 @@ impl Outbox {
             return None;
         }
         let exhausted = match self.closing.failure() {
+            // It failed for want of a budget: what others could have is not kept for a peer that does not take it, though what
+            // is owed otherwise leaves before the Close frame.
             Some(Failure::Protocol(error @ ProtocolError::BudgetExhausted(_))) => error,
             _ => match self.output.park() {
                 Ok(unused) => return unused,

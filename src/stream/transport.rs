@@ -305,13 +305,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
         receive: &mut ReceiveSide,
         outbox: &mut Outbox,
     ) -> Poll<Progress> {
-        // What cannot be written any more is told behind what can be received.
-        let _ = ready!(self.poll_output(cx, receive, outbox, ReadAhead::Always));
+        let written = ready!(self.poll_output(cx, receive, outbox, ReadAhead::Always));
         if outbox.closing.phase() != TransportPhase::ReadWrite {
             return Poll::Ready(Progress::Again);
         }
         let reading = match self.reading_ahead(receive) {
+            // What cannot be written any more is told behind what can be received, and nothing was read beside it.
+            _ if written.is_err() => {
+                if let Err(error) = receive.park() {
+                    outbox.fail(error);
+                    return Poll::Ready(Progress::Again);
+                }
+                Reading::Held
+            }
             Reading::LeftAlone if receive.input.vacancy() == 0 => Reading::Held,
+            // Who is called dead has nothing more to say: messages that are there already come first.
+            Reading::Unreceived => Reading::Held,
             reading => reading,
         };
         self.poll_timer(cx, receive, outbox, reading)

@@ -38,13 +38,16 @@ impl Output {
         if self.buffer.len() == len {
             return Ok(None);
         }
+        let (lent, held) = (self.account.lent(), self.account.held(Part::Main));
+        let held_lent = self.account.held(Part::Lent);
         self.account.note(Part::Lent, 0);
         self.account.lend(0);
-        let held = self.account.held(Part::Main);
         self.account.note(Part::Main, 0);
-        self.account
-            .hold(Part::Main, self.costs(len))
-            .inspect_err(|_| self.account.note(Part::Main, held))?;
+        self.account.hold(Part::Main, self.costs(len)).inspect_err(|_| {
+            self.account.note(Part::Main, held);
+            self.account.note(Part::Lent, held_lent);
+            self.account.lend(lent);
+        })?;
         self.account.give_back(0);
         if self.start > 0 {
             self.drop_written();
