@@ -99,6 +99,24 @@ fn sink_is_woken_when_the_stream_has_written_for_it() {
 }
 
 #[test]
+fn sink_is_told_when_the_stream_receives_what_fails_the_connection() {
+    for role in ROLES {
+        let ((mut sink, mut stream), script) = halves(role, &quiet());
+        script.window(0);
+        let (sent, sink_waker) = Wakes::new();
+        script.peer_sends(to(role, 0xf1, b"reserved bits"));
+        // It is read by the one, and parsed by the other.
+        assert!(poll_with(pin!(sink.send(Message::text("blocked"))), &sink_waker).is_pending());
+        let runtime = paused();
+        let _entered = runtime.enter();
+        assert!(poll_with(pin!(stream.next()), Waker::noop()).is_pending());
+        assert_eq!(sent.count(), 1);
+        let end = poll_with(pin!(sink.flush()), &sink_waker);
+        assert!(matches!(end, Poll::Ready(Err(Error::Protocol(_)))), "{end:?}");
+    }
+}
+
+#[test]
 fn sender_is_not_woken_once_it_has_gone_on() {
     for role in ROLES {
         let (mut socket, script) = connect_with(role, &quiet().high_water_mark(100));

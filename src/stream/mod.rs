@@ -617,7 +617,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         // What a pass of its own changes need not wake its task: so the other is told of it here.
         let after = transport.observe(outbox);
         let wakes_other = match side {
-            Side::Receive => before != after,
+            // Parsing may have ended it before this pass.
+            Side::Receive => before != after || !outbox.closing.is_open(),
             // What has been read for it, or how the connection stands; or it left its input alone for what was queued.
             Side::Send => {
                 before.standing != after.standing
