@@ -439,7 +439,6 @@ async fn sink_fails_when_the_peer_is_gone_though_the_stream_waited_last() {
     }
 }
 
-// 6455-7.1.1-2
 #[tokio::test(start_paused = true)]
 async fn stream_ends_when_the_sink_closes_and_the_peer_never_answers() {
     for role in ROLES {
