@@ -364,7 +364,11 @@ async fn receiver_owned_by_a_waker_that_polled_the_unsplit_socket_locks_nobody_o
         assert!(poll_with(pin!(socket.receive()), &Waker::from(Arc::clone(&owner))).is_pending());
         // The transport wakes its waker, and forgets it.
         script.peer_sends(to(role, PONG, b""));
-        assert_eq!(Arc::strong_count(&owner), 3, "the test, the timer and the note of whom it wakes");
+        assert_eq!(
+            Arc::strong_count(&owner),
+            4,
+            "the test, the timer and the notes of whom it wakes and who waits"
+        );
         let (receiver, sender) = socket.split();
         *owner.0.lock().unwrap() = Some(receiver);
         let task = Arc::downgrade(&owner);

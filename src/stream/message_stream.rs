@@ -8,15 +8,17 @@ use futures_sink::Sink;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::Error;
-use super::{Receiving, Usual, WebSocket};
+use super::tasks::Side;
+use super::{Receiving, Usual, WebSocket, start_close};
 use crate::close_code::CloseCode;
 use crate::connection::Message;
 use crate::error::SendError;
 
 /// Messages until the closing handshake is done. A failure is yielded once, and then `None`.
 ///
-/// The transport wakes the task that polled last: what splits a `Stream` and `Sink` generically is for one task. For two
-/// there is [`split`](WebSocket::split).
+/// The `Stream` and the `Sink` may be polled by two tasks, as what splits them generically does: each is woken for what it
+/// waits for, and sometimes for what the other one does. [`split`](WebSocket::split) is faster, and Pings are answered and
+/// the closing handshake goes on whichever half is polled.
 impl<S: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<S> {
     type Item = Result<Message, Error>;
 
@@ -72,9 +74,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sink<Message> for WebSocket<S> {
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let socket = self.get_mut();
-        match socket.start_close(CloseCode::NORMAL, "") {
-            Ok(()) | Err(Error::Send(SendError::SendAfterClose | SendError::Closed)) => {}
-            Err(error) => return Poll::Ready(Err(error)),
+        match start_close(&mut socket.outbox, Some(CloseCode::NORMAL), "") {
+            // Whoever receives in another task keeps the time of the closing handshake.
+            Ok(()) => socket.tasks.wake(Side::Receive, cx.waker()),
+            Err(SendError::SendAfterClose | SendError::Closed) => {}
+            Err(error) => return Poll::Ready(Err(error.into())),
         }
         let until = socket.outbox.output.appended();
         socket.poll_written(cx, until)

@@ -29,12 +29,13 @@ mod sender;
 mod shared;
 mod split;
 mod sync;
+mod tasks;
 mod transport;
 mod usual;
 mod waiters;
 
 use std::future::{Future, poll_fn};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::coop;
@@ -61,7 +62,8 @@ pub use split::Receiver;
 
 pub use crate::transport_error::{AcceptError, ConnectError, Error};
 
-use receive_side::ReceiveSide;
+use receive_side::{Parsed, ReceiveSide};
+use tasks::{Side, Tasks};
 use transport::{Progress, ReadAhead, Receiving, Transport};
 use usual::{Feed, Receive, Usual, spend};
 
@@ -132,6 +134,7 @@ pub struct WebSocket<S> {
     /// small one.
     outbox: Box<Outbox>,
     transport: Transport<S>,
+    tasks: Tasks,
     /// `None` when it is the default.
     negotiated: Option<Box<Negotiated>>,
 }
@@ -181,6 +184,7 @@ impl<S> WebSocket<S> {
             encoder,
             outbox: Box::new(outbox),
             transport: Transport::new(io),
+            tasks: Tasks::default(),
             negotiated: None,
         }
     }
@@ -223,6 +227,10 @@ impl<S> WebSocket<S> {
     /// [`Error::Send`] if the reason is above 123 octets or has no code, or a Close has been sent before.
     pub fn start_close(&mut self, code: impl Into<Option<CloseCode>>, reason: &str) -> Result<(), Error> {
         let closed = start_close(&mut self.outbox, code.into(), reason);
+        if closed.is_ok() {
+            // Whoever receives in another task keeps the time of the closing handshake.
+            self.tasks.wake(Side::Receive, Waker::noop());
+        }
         closed.map_err(|error| self.transport.refused(error, &self.outbox))
     }
 
@@ -242,6 +250,9 @@ impl<S> WebSocket<S> {
         self.outbox.abort();
         self.receive.end(&mut self.outbox);
         self.transport.let_go();
+        for side in [Side::Receive, Side::Send] {
+            self.tasks.wake(side, Waker::noop());
+        }
     }
 }
 
@@ -508,7 +519,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
                     Err(error) => self.outbox.fail(error),
                 }
             }
-            match ready!(self.transport.poll(cx, &mut self.receive, &mut self.outbox, receiving)) {
+            let progress = self.poll_by(Side::Receive, cx, |transport, cx, receive, outbox| {
+                transport.poll(cx, receive, outbox, receiving)
+            });
+            match ready!(progress) {
                 Progress::Again => {}
                 Progress::Ended => {
                     return Poll::Ready(match self.outbox.closing.failure() {
@@ -525,8 +539,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     #[cold]
     fn tell_time(&mut self, cx: &mut Context<'_>, receiving: Receiving) {
         let reading = if receiving.leaves_input(&self.outbox) { Reading::LeftAlone } else { Reading::Busy };
-        // What it changes is found in the next turn.
-        let _ = self.transport.poll_timer(cx, &mut self.receive, &mut self.outbox, reading);
+        let _: Poll<()> = self.poll_by(Side::Receive, cx, |transport, cx, receive, outbox| {
+            // What it changes is found in the next turn.
+            let _ = transport.poll_timer(cx, receive, outbox, reading);
+            Poll::Pending
+        });
     }
 
     /// Waits until less than the high-water mark is queued.
@@ -538,6 +555,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
             let output = self.poll_output(cx)?;
             if self.outbox.is_full() {
                 ready!(output);
+            } else if output.is_pending() {
+                self.tasks.goes_on(Side::Send);
             }
         }
     }
@@ -547,6 +566,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         loop {
             let output = self.poll_output(cx)?;
             if self.outbox.output.written() >= until && !self.transport.is_unflushed() {
+                if output.is_pending() {
+                    self.tasks.goes_on(Side::Send);
+                }
                 return Poll::Ready(Ok(()));
             }
             ready!(output);
@@ -555,7 +577,59 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
 
     /// Writes what is queued, with what can be done for the peer beside it: ready when all of it is out.
     fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.transport.poll_output(cx, &mut self.receive, &mut self.outbox, ReadAhead::Always)
+        self.poll_by(Side::Send, cx, |transport, cx, receive, outbox| {
+            transport.poll_output(cx, receive, outbox, ReadAhead::Always)
+        })
+    }
+
+    /// Polls the transport for a side: with the caller's waker, unless another task waits for the other side.
+    #[inline]
+    fn poll_by<T>(
+        &mut self,
+        side: Side,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(&mut Transport<S>, &mut Context<'_>, &mut ReceiveSide, &mut Outbox) -> Poll<T>,
+    ) -> Poll<T> {
+        if !self.tasks.is_alone(side, cx.waker()) {
+            return self.poll_beside(side, cx, poll);
+        }
+        let polled = poll(&mut self.transport, cx, &mut self.receive, &mut self.outbox);
+        self.tasks.polled(side, cx.waker(), polled.is_pending());
+        polled
+    }
+
+    /// Polls the transport with a waker for two tasks, and tells the other one what has become of what it waits for.
+    #[cold]
+    fn poll_beside<T>(
+        &mut self,
+        side: Side,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(&mut Transport<S>, &mut Context<'_>, &mut ReceiveSide, &mut Outbox) -> Poll<T>,
+    ) -> Poll<T> {
+        let Self { tasks, transport, receive, outbox, .. } = self;
+        let two = tasks.two();
+        two.park(side, cx.waker());
+        let (before, was_full) = (transport.observe(outbox), outbox.is_full());
+        let polled = poll(transport, &mut Context::from_waker(two.waker()), receive, outbox);
+        if polled.is_ready() {
+            two.unpark(side);
+        }
+        // What a pass of its own changes need not wake its task: so the other is told of it here.
+        let after = transport.observe(outbox);
+        let wakes_other = match side {
+            // Parsing may have ended it before this pass.
+            Side::Receive => before != after || !outbox.closing.is_open(),
+            // What has been read for it, or how the connection stands; or it left its input alone for what was queued.
+            Side::Send => {
+                before.standing != after.standing
+                    || receive.parsed == Parsed::NotYet
+                    || was_full && !outbox.is_full()
+            }
+        };
+        if wakes_other {
+            two.wake_other(side);
+        }
+        polled
     }
 
     #[inline]

@@ -50,11 +50,7 @@ impl<S> Output for OutputSide<S> {
     }
 
     fn observe(&self) -> Observed {
-        let closing = &self.outbox.closing;
-        Observed {
-            written: (self.outbox.output.written(), self.transport.is_unflushed()),
-            standing: (closing.standing(), self.outbox.write_failed(), self.transport.read_ended()),
-        }
+        self.transport.observe(&self.outbox)
     }
 }
 
@@ -85,7 +81,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// Pings are answered, and the closing handshake goes on, whichever half is polled. The unsplit socket is faster:
     /// split only when messages are sent that do not answer one just received.
     pub fn split(self) -> (Receiver<S>, Sender<S>) {
-        let Self { receive, encoder, outbox, mut transport, negotiated } = self;
+        let Self { receive, encoder, outbox, mut transport, negotiated, tasks: _ } = self;
         // It would be told of the shared waker under a lock, under which it must not drop the waker of a task.
         transport.stop_timer();
         let failure_yielded = transport.failure_yielded;

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use super::Error;
 use super::buffer::{self, Input};
 use super::receive_side::{Parsed, ReceiveSide};
+use super::shared::Observed;
 use crate::connection::{Outbox, Reading, TransportPhase};
 use crate::error::{Failure, SendError};
 
@@ -114,9 +115,13 @@ impl<S> Transport<S> {
         self.unflushed
     }
 
-    /// Reading came to its end.
-    pub(super) fn read_ended(&self) -> bool {
-        self.read_ended
+    /// What who waits for another's pass may be waiting for.
+    #[inline]
+    pub(super) fn observe(&self, outbox: &Outbox) -> Observed {
+        Observed {
+            written: (outbox.output.written(), self.unflushed),
+            standing: (outbox.closing.standing(), outbox.write_failed(), self.read_ended),
+        }
     }
 
     /// Lets go of the transport, without a word.

@@ -117,6 +117,11 @@ impl Script {
         self.incoming(Incoming::Octets(octets.as_ref().iter().copied().collect()));
     }
 
+    /// Octets that nobody is told of.
+    pub(crate) fn peer_sends_unannounced(&self, octets: impl AsRef<[u8]>) {
+        self.state().incoming.push_back(Incoming::Octets(octets.as_ref().iter().copied().collect()));
+    }
+
     pub(crate) fn peer_ends(&self) {
         self.incoming(Incoming::End);
     }
