@@ -109,17 +109,24 @@ async fn both_fail_when_the_peer_is_gone_while_the_driver_reads() {
 // What fits the read buffer beside the queue has come, and so it is received before its sender is called dead.
 #[tokio::test(start_paused = true)]
 async fn both_fail_when_the_peer_is_gone_behind_all_that_it_sent() {
-    for role in ROLES {
-        let (mut receiver, _sender, driver, script) = split_with(role, &keepalive(), 0);
+    for (role, sends) in ROLES.into_iter().flat_map(|role| [(role, false), (role, true)]) {
+        let config = keepalive().write_timeout(None);
+        let (mut receiver, sender, driver, script) = split_with(role, &config, 0);
         let driver = tokio::spawn(driver);
         for payload in [b"a", b"b", b"c"] {
             script.peer_sends(to(role, TEXT, payload));
         }
+        // A Ping is out, and output waits, for which a sender keeps the time too.
+        sleep(seconds(31)).await;
+        script.window(if sends { 0 } else { usize::MAX });
+        let sending = tokio::spawn(async move { sender.send("m").await });
         sleep(seconds(600)).await;
         assert_eq!(receiver.close_report(), None);
+        assert_eq!(sending.is_finished(), !sends);
         for text in ["a", "b", "c"] {
             assert_eq!(receiver.receive().await.unwrap(), Some(Message::text(text)));
         }
+        script.window(usize::MAX);
         let error = timeout(seconds(51), receiver.receive()).await.expect("the peer is dead by then");
         assert!(matches!(error, Err(Error::DeadPeer)), "{error:?}");
         assert!(matches!(driver.await.unwrap(), Err(Error::DeadPeer)));

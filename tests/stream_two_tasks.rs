@@ -240,11 +240,19 @@ fn waker_is_called_and_dropped_when_nothing_is_locked() {
 /// Counts how often it is polled, whatever for.
 struct Counted<T>(T, Arc<AtomicUsize>);
 
+impl<T> Counted<T> {
+    /// A clock that is paused never comes to a task that is polled without end.
+    fn counted(&self) {
+        let polls = self.1.fetch_add(1, Ordering::Relaxed);
+        assert!(polls < 100_000, "tasks that wake each other without end");
+    }
+}
+
 impl<T: Stream + Unpin> Stream for Counted<T> {
     type Item = T::Item;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T::Item>> {
-        self.1.fetch_add(1, Ordering::Relaxed);
+        self.counted();
         self.0.poll_next_unpin(cx)
     }
 }
@@ -253,7 +261,7 @@ impl<T: Sink<Message> + Unpin> Sink<Message> for Counted<T> {
     type Error = T::Error;
 
     fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), T::Error>> {
-        self.1.fetch_add(1, Ordering::Relaxed);
+        self.counted();
         self.0.poll_ready_unpin(cx)
     }
 
@@ -262,12 +270,12 @@ impl<T: Sink<Message> + Unpin> Sink<Message> for Counted<T> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), T::Error>> {
-        self.1.fetch_add(1, Ordering::Relaxed);
+        self.counted();
         self.0.poll_flush_unpin(cx)
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), T::Error>> {
-        self.1.fetch_add(1, Ordering::Relaxed);
+        self.counted();
         self.0.poll_close_unpin(cx)
     }
 }
@@ -292,6 +300,35 @@ async fn two_tasks_do_not_wake_each_other_while_the_transport_is_stalled() {
             assert_eq!(within(receiving).await.unwrap(), Message::text("m"));
             script.window(usize::MAX);
             within(sending).await.unwrap().unwrap();
+        }
+    }
+}
+
+// What comes behind the peer's Close is not parsed any more, and what is queued before the answer does not leave.
+#[tokio::test(start_paused = true)]
+async fn two_tasks_do_not_wake_each_other_while_the_answer_to_a_close_waits() {
+    for role in ROLES {
+        for holds_flush in [false, true] {
+            let ((sink, stream), script) = halves(role, &quiet());
+            let polls = Arc::new(AtomicUsize::new(0));
+            let (mut sink, mut stream) = (Counted(sink, polls.clone()), Counted(stream, polls.clone()));
+            if holds_flush {
+                script.hold_flush(true);
+            } else {
+                script.window(10);
+            }
+            let receiving = tokio::spawn(async move { stream.next().await });
+            let sending = tokio::spawn(async move { sink.send(Message::binary(vec![7; 100_000])).await });
+            sleep(Duration::from_secs(1)).await;
+            script.peer_sends([to(role, CLOSE, b""), to(role, TEXT, b"behind the Close")].concat());
+            let received = within(receiving).await.unwrap();
+            if !holds_flush {
+                assert!(matches!(received, Some(Err(Error::CloseTimeout))), "{role:?}: {received:?}");
+            }
+            let sent = within(sending).await.unwrap();
+            let polled = polls.load(Ordering::Relaxed);
+            println!("{role:?}: {polled} polls, received {received:?}, sent {sent:?}");
+            assert!(polled <= 40, "{polled} polls while the answer waits");
         }
     }
 }

@@ -17,8 +17,8 @@ use crate::error::SendError;
 /// Messages until the closing handshake is done. A failure is yielded once, and then `None`.
 ///
 /// The `Stream` and the `Sink` may be polled by two tasks, as what splits them generically does: each is woken for what it
-/// waits for, and sometimes for what the other one does. [`split`](WebSocket::split) is faster, and Pings are answered and
-/// the closing handshake goes on whichever half is polled.
+/// waits for, and sometimes for what the other one does. From then on each pass over the transport costs a lock: the halves
+/// of [`split`](WebSocket::split) are faster.
 impl<S: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<S> {
     type Item = Result<Message, Error>;
 

@@ -614,15 +614,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         if polled.is_ready() {
             two.unpark(side);
         }
-        // What a pass of its own changes need not wake its task: so the other is told of it here.
-        let after = transport.observe(outbox);
+        // What a pass of its own changes need not wake its task: so the other is told of it here. Only of what has changed, or
+        // the two would wake each other for as long as the transport waits.
+        let changed = two.sees(before, transport.observe(outbox));
         let wakes_other = match side {
-            // Parsing may have ended it before this pass.
-            Side::Receive => before != after || !outbox.closing.is_open(),
+            Side::Receive => changed.anything,
             // What has been read for it, or how the connection stands; or it left its input alone for what was queued.
             Side::Send => {
-                before.standing != after.standing
-                    || receive.parsed == Parsed::NotYet
+                changed.standing
+                    || receive.parsed == Parsed::NotYet && outbox.closing.parses_input()
                     || was_full && !outbox.is_full()
             }
         };

@@ -109,6 +109,7 @@ impl ReceiveSide {
     /// Forgets what has come, for a connection that parses no more: what there is of a message is reported.
     pub(super) fn end(&mut self, outbox: &mut Outbox) {
         self.forget_input();
+        self.parsed = Parsed::Dry;
         connection::report_cut_off(&self.path, outbox);
         self.path.abandon();
     }

@@ -49,6 +49,13 @@ pub(super) struct Observed {
     pub(super) standing: (u32, bool, bool),
 }
 
+impl Observed {
+    /// The same of a connection on which nothing has begun to end.
+    pub(super) fn while_open(self) -> Self {
+        Self { standing: (0, false, false), ..self }
+    }
+}
+
 impl<R, O: Output> Shared<R, O> {
     pub(super) fn new(receive: R, output: O) -> Self {
         let waiters = Arc::new(Waiters::default());

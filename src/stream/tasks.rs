@@ -4,6 +4,7 @@ use std::mem;
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 
+use super::shared::Observed;
 use super::sync::{Mutex, lock};
 
 /// What a task asks for: each of two asks for one of them.
@@ -35,6 +36,16 @@ pub(super) struct Two {
     waiting: Arc<Waiting>,
     /// The waker that wakes both.
     waker: Waker,
+    /// How things stood behind the last pass.
+    seen: Option<Observed>,
+}
+
+/// What has changed between two passes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Changed {
+    pub(super) anything: bool,
+    /// Where the connection stands.
+    pub(super) standing: bool,
 }
 
 #[derive(Debug)]
@@ -81,7 +92,7 @@ impl Tasks {
 
     /// Two tasks, from here on.
     #[cold]
-    pub(super) fn two(&mut self) -> &Two {
+    pub(super) fn two(&mut self) -> &mut Two {
         if !matches!(self, Self::Two(_)) {
             let waiting = match mem::take(self) {
                 Self::One(waker, waits) => waits.map(|waits| waits.then(|| waker.clone())),
@@ -118,12 +129,19 @@ impl Tasks {
 impl Two {
     fn new(waiting: [Option<Waker>; 2]) -> Self {
         let waiting = Arc::new(Waiting(Mutex::new(waiting)));
-        Self { waker: Waker::from(Arc::clone(&waiting)), waiting }
+        Self { waker: Waker::from(Arc::clone(&waiting)), waiting, seen: None }
     }
 
     /// The waker with which the transport is polled, whoever does it.
     pub(super) fn waker(&self) -> &Waker {
         &self.waker
+    }
+
+    /// Takes note of how things stand behind a pass, and returns what has changed since the last one: what was parsed between
+    /// the two included. Ahead of the first one it was open.
+    pub(super) fn sees(&mut self, before: Observed, now: Observed) -> Changed {
+        let seen = self.seen.replace(now).unwrap_or(before.while_open());
+        Changed { anything: seen != now, standing: seen.standing != now.standing }
     }
 
     /// Must come before the transport is polled, so that no wake-up falls between.

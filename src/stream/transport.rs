@@ -34,6 +34,8 @@ pub(super) struct Transport<S> {
     unflushed: bool,
     /// Reading came to its end, by the end of the stream or by an error.
     read_ended: bool,
+    /// A driver leaves input to the receiver, and keeps the connection alive meanwhile.
+    holds_input: bool,
     /// The `Stream` has yielded the failure.
     pub(super) failure_yielded: bool,
     /// Boxed: a connection without deadlines has none before its end.
@@ -89,7 +91,14 @@ pub(super) enum ReadAhead {
 
 impl<S> Transport<S> {
     pub(super) fn new(io: S) -> Self {
-        Self { io: Some(io), unflushed: false, read_ended: false, failure_yielded: false, waiting: None }
+        Self {
+            io: Some(io),
+            unflushed: false,
+            read_ended: false,
+            holds_input: false,
+            failure_yielded: false,
+            waiting: None,
+        }
     }
 
     fn waiting(&mut self) -> &mut Waiting {
@@ -171,6 +180,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
         outbox: &mut Outbox,
         receiving: Receiving,
     ) -> Poll<Progress> {
+        self.holds_input = false;
         self.check_deadline(outbox);
         match outbox.closing.phase() {
             TransportPhase::ReadWrite => {
@@ -310,23 +320,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
         receive: &mut ReceiveSide,
         outbox: &mut Outbox,
     ) -> Poll<Progress> {
+        self.holds_input = true;
         let written = ready!(self.poll_output(cx, receive, outbox, ReadAhead::Always));
         if outbox.closing.phase() != TransportPhase::ReadWrite {
             return Poll::Ready(Progress::Again);
         }
-        let reading = match self.reading_ahead(receive) {
-            // What cannot be written any more is told behind what can be received, and nothing was read beside it.
-            _ if written.is_err() => {
-                if let Err(error) = receive.park() {
-                    outbox.fail(error);
-                    return Poll::Ready(Progress::Again);
-                }
-                Reading::Held
+        let reading = if written.is_err() {
+            // What cannot be written any more is told behind what can be received, and nothing was read beside it. Nor does
+            // the transport wake anybody: the receiver does, when there is room.
+            if let Err(error) = receive.park() {
+                outbox.fail(error);
+                return Poll::Ready(Progress::Again);
             }
-            Reading::LeftAlone if receive.input.vacancy() == 0 => Reading::Held,
-            // Who is called dead has nothing more to say: messages that are there already come first.
-            Reading::Unreceived => Reading::Held,
-            reading => reading,
+            Reading::Held
+        } else {
+            self.reading_ahead(receive)
         };
         self.poll_timer(cx, receive, outbox, reading)
     }
@@ -358,10 +366,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
 
     /// How far reading ahead came that found nothing.
     fn reading_ahead(&self, receive: &ReceiveSide) -> Reading {
-        if self.read_ended || receive.input.vacancy() == 0 {
+        if self.read_ended {
             return Reading::LeftAlone;
         }
+        if receive.input.vacancy() == 0 {
+            return if self.holds_input { Reading::Held } else { Reading::LeftAlone };
+        }
         match receive.parsed {
+            // Who is called dead has nothing more to say: messages that are there already come first.
+            Parsed::NotYet if self.holds_input => Reading::Held,
             Parsed::Dry if coop::has_budget_remaining() => Reading::Dry,
             Parsed::Dry => Reading::Busy,
             Parsed::NotYet if coop::has_budget_remaining() => Reading::Unreceived,
