@@ -88,8 +88,8 @@ impl fmt::Debug for Budget {
     }
 }
 
-/// What one direction of a connection holds, or who reads ahead of it, and has leased for it. Without a budget, and without `std`, it grants
-/// everything and counts nothing.
+/// What one direction of a connection holds, or who reads ahead of it, and has leased for it. Without a budget, and
+/// without `std`, it grants everything and counts nothing.
 ///
 /// What it has leased is given back at the latest when it is dropped.
 #[derive(Debug, Default)]

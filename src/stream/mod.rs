@@ -108,8 +108,8 @@ use usual::{Feed, Receive, Usual, spend};
 /// A silent peer is asked by a Ping whether it is there, and one that does not answer is [dead](crate::Failure::DeadPeer):
 /// [`Config::ping_interval`] says when, and how to switch it off. That, the [write timeout](Config::write_timeout) and the
 /// deadlines that are off by default advance while any method that waits is polled, here or on either half; a connection that
-/// nobody polls sends no Ping, unless it has a [driver](Self::split_driven). What came meanwhile is read before the peer is judged, so that an application may be away for as
-/// long as it likes.
+/// nobody polls sends no Ping, unless it has a [driver](Self::split_driven). What came meanwhile is read before the peer is
+/// judged, so that an application may be away for as long as it likes.
 ///
 /// # Runtime
 ///
