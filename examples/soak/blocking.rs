@@ -37,8 +37,7 @@ fn converse(mut socket: WebSocket<TcpStream>, end: &Arc<End>) -> Ended {
     let mut closing = false;
     let error = loop {
         if !closing {
-            let leave = end.leaves().or_else(|| end.may_close().then_some(Leave::Close));
-            match leave {
+            match end.leaves() {
                 Some(Leave::Drop) => return Ended::Left,
                 Some(Leave::Abort) => {
                     socket.abort();

@@ -83,7 +83,7 @@ impl End {
             && !self.refused.load(Ordering::Relaxed)
     }
 
-    /// Whether the plan has this end go now, without asking the other.
+    /// How this end goes now, if it does: as the plan has it, without asking the other, or since all has been said.
     pub(crate) fn leaves(&self) -> Option<Leave> {
         match self.plan().fault {
             Fault::Leave(role, leave, after)
@@ -92,12 +92,12 @@ impl End {
                 self.record.fault_fires();
                 Some(leave)
             }
-            _ => None,
+            _ => self.may_close().then_some(Leave::Close),
         }
     }
 
     /// Whether it is this end that closes, and all has been said and heard.
-    pub(crate) fn may_close(&self) -> bool {
+    fn may_close(&self) -> bool {
         let total = |role| {
             let author = if self.plan().traffic == Traffic::Echo { Role::Client } else { role };
             self.record.sent(author).total.load(Ordering::Acquire)

@@ -37,8 +37,7 @@ async fn unsplit<S: Transport>(mut socket: WebSocket<S>, end: &Arc<End>) -> Ende
     let mut closing = false;
     let error = loop {
         if !closing {
-            let leave = end.leaves().or_else(|| end.may_close().then_some(Leave::Close));
-            match leave {
+            match end.leaves() {
                 Some(Leave::Drop) => return Ended::Left,
                 Some(Leave::Abort) => {
                     socket.abort();
@@ -198,8 +197,7 @@ async fn receive_all<S: Transport>(receiver: &mut Receiver<S>, sender: &Sender<S
     let mut closing = false;
     let error = loop {
         if !closing {
-            let leave = end.leaves().or_else(|| end.may_close().then_some(Leave::Close));
-            match leave {
+            match end.leaves() {
                 Some(Leave::Drop) => return Ended::Left,
                 Some(Leave::Abort) => {
                     sender.abort();
